@@ -1,0 +1,408 @@
+"""Train the embedded Whisper checkpoint: `python -m data.train FEATURES... -o RUN --steps N`.
+
+Losses: cross-entropy of the decoder; CTC on the encoder; and on synthetic
+speech, whose times are exact, a per-frame character loss on the encoder and
+guided attention on the designated cross-attention heads only
+(`GUIDED_HEADS`); every other head learns freely.
+
+A run folder holds `last.pt` (model, optimiser, position in the data), written
+every few minutes, and `log.jsonl`. The same command resumes it; the order of
+data and all random numbers follow from the seed and the step, so a resumed
+run sees what an uninterrupted one sees.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from aligner.guard import import_torchaudio
+from data.vocabulary import CTC_LABELS, END, IDS, NO_TIMESTAMPS, START, TOKENS, encode
+
+import_torchaudio()
+from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa: E402  (after the guard)
+
+GUIDED_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3))  # (layer, head)
+FRAME = 0.02  # seconds per encoder frame
+WEIGHTS = {"ctc": 0.3, "guide": 0.3, "frame": 0.5}
+PEAK_RATE, WARMUP = 1.5e-3, 400
+BATCH_FRAMES = 12_000  # feature frames a batch, padding included
+_LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
+
+
+def whisper_config() -> WhisperConfig:
+    """Architecture of the embedded model: Whisper with 4 + 3 layers of width 192."""
+    return WhisperConfig(
+        vocab_size=len(TOKENS), num_mel_bins=80, d_model=192, max_source_positions=1500, max_target_positions=448,
+        encoder_layers=4, encoder_attention_heads=4, encoder_ffn_dim=768,
+        decoder_layers=3, decoder_attention_heads=6, decoder_ffn_dim=768,
+        pad_token_id=END, bos_token_id=END, eos_token_id=END, decoder_start_token_id=START,
+        suppress_tokens=None, begin_suppress_tokens=None, dropout=0.0,
+    )  # fmt: skip
+
+
+class Recogniser(nn.Module):
+    """The Whisper checkpoint plus the two heads on its encoder that training uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whisper = WhisperForConditionalGeneration(whisper_config())
+        # Eager shows the decoder's attention, and at these lengths trains faster than the fused kernel.
+        self.whisper.set_attn_implementation("eager")
+        self.ctc = nn.Linear(192, len(CTC_LABELS))
+        self.frame = nn.Linear(192, len(CTC_LABELS))
+
+    def encode(self, mel: torch.Tensor) -> torch.Tensor:
+        """Encoder states (batch, frames, width) of features (batch, mels, feature frames) of any length."""
+        encoder = self.whisper.model.encoder
+        hidden = functional.gelu(encoder.conv1(mel))
+        hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+        for layer in encoder.layers:
+            out = layer(hidden, attention_mask=None)
+            hidden = out[0] if isinstance(out, tuple) else out
+        return encoder.layer_norm(hidden)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An utterance of a feature set; words carry character boundaries where they are known."""
+
+    mel: np.ndarray  # float16 (frames, 80)
+    text: str
+    words: list | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    mel: torch.Tensor  # (batch, 80, frames)
+    tokens: torch.Tensor  # (batch, length), START NO_TIMESTAMPS text END, padded with -100
+    frames: torch.Tensor  # real encoder frames of each utterance
+    ctc_targets: torch.Tensor
+    ctc_lengths: torch.Tensor
+    guide: torch.Tensor  # (timed, tokens, encoder frames), rows sum to 1 (or 0)
+    frame_labels: torch.Tensor  # (timed, encoder frames), -100 where unknown
+    timed: torch.Tensor  # indices of the utterances that have times
+
+
+def load_features(folders: Sequence[Path], split: str) -> list[Item]:
+    """Every utterance of one split of the feature sets."""
+    items = []
+    for folder in folders:
+        for index in sorted(folder.glob("**/index.jsonl")):
+            mel = np.memmap(index.parent / "mel.f16", np.float16, "r").reshape(-1, 80)
+            for line in index.read_text().splitlines():
+                entry = json.loads(line)
+                if entry["split"] == split:
+                    part = mel[entry["offset"] : entry["offset"] + entry["frames"]]
+                    items.append(Item(part, entry["text"], entry["words"]))
+    return items
+
+
+def joined(items: Sequence[Item]) -> Item:
+    """One item that says several after another; each keeps an even number of feature frames."""
+    if len(items) == 1:
+        return items[0]
+    mels, words, shift = [], [], 0.0
+    for item in items:
+        mel = item.mel[: len(item.mel) // 2 * 2]
+        words += [[w, [t + shift for t in b]] for w, b in item.words] if item.words else []
+        shift += len(mel) / 100
+        mels.append(mel)
+    timed = all(item.words is not None for item in items)
+    return Item(np.concatenate(mels), " ".join(i.text for i in items), words if timed else None)
+
+
+def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each predicted token is spoken, and the character at each frame.
+
+    Characters own their stretch of the word, the space before a word owns the
+    pause (at least 40 ms around the edge), the end token what follows speech.
+
+    Returns
+    -------
+    (tokens, frames) float32 with rows summing to 1, and (frames,) int64 labels
+    """
+    spans: list[tuple[float, float]] = []
+    labels = np.zeros(n_frames, np.int64)
+    centres = (np.arange(n_frames) + 0.5) * FRAME
+    last = 0.0
+    for k, (text, bounds) in enumerate(item.words or []):
+        if k:
+            centre = (last + bounds[0]) / 2
+            spans.append((min(last, centre - 0.02), max(bounds[0], centre + 0.02)))
+        for character, start, end in zip(text, bounds[:-1], bounds[1:], strict=True):
+            spans.append((start, max(end, start + 0.01)))
+            labels[(centres >= start) & (centres < end)] = _LABEL.get(character, 0)
+        last = bounds[-1]
+    spans.append((last, min(max(last + 0.06, n_frames * FRAME), last + 0.3)))
+    edges = np.arange(n_frames + 1) * FRAME
+    start, end = np.array(spans).T
+    overlap = np.minimum(edges[1:], end[:, None]) - np.maximum(edges[:-1], start[:, None])
+    weights = np.maximum(overlap, 0)
+    smooth = 0.6 * weights
+    smooth[:, 1:] += 0.2 * weights[:, :-1]
+    smooth[:, :-1] += 0.2 * weights[:, 1:]
+    return (smooth / np.maximum(smooth.sum(1, keepdims=True), 1e-9)).astype(np.float32), labels
+
+
+def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> Batch:
+    """Pad, mask (SpecAugment) and build the targets of a batch."""
+    longest = max(len(item.mel) for item in items)
+    if training:
+        extra = int(rng.integers(0, 300)) if rng.random() < 0.3 else int(rng.integers(0, 20))
+        longest = 3000 if len(items) <= 4 and rng.random() < 0.2 else min(longest + extra, 3000)
+    longest += longest % 2
+    mel = np.empty((len(items), longest, 80), np.float32)
+    tokens, ctc, frames, guides, labels, timed = [], [], [], [], [], []
+    for i, item in enumerate(items):
+        part = item.mel.astype(np.float32)
+        floor = max(float(part.max()) - 2.0, -1.5)
+        if training:
+            for _ in range(2):
+                low, high = np.sort(rng.integers(0, 80, 2))
+                part[:, low : min(high, low + 14)] = part.mean()
+                width = int(rng.integers(0, max(1, len(part) // 20)))
+                begin = int(rng.integers(0, len(part) - width))
+                part[begin : begin + width] = part.mean()
+        mel[i, : len(part)] = part
+        mel[i, len(part) :] = floor
+        tokens.append(torch.tensor([START, NO_TIMESTAMPS, *encode(item.text), END]))
+        ctc.append(torch.tensor([_LABEL[c] for c in item.text]))
+        frames.append((len(part) + 1) // 2)
+        if item.words is not None:
+            guide, label = guidance(item, longest // 2)
+            label[frames[-1] :] = -100
+            timed.append(i)
+            guides.append(torch.from_numpy(guide))
+            labels.append(torch.from_numpy(label))
+    pad = nn.utils.rnn.pad_sequence
+    return Batch(
+        torch.from_numpy(mel).transpose(1, 2).contiguous(),
+        pad(tokens, True, -100),
+        torch.tensor(frames),
+        torch.cat(ctc),
+        torch.tensor([len(c) for c in ctc]),
+        pad(guides, True) if guides else torch.zeros(0, 1, longest // 2),
+        torch.stack(labels) if labels else torch.zeros(0, longest // 2, dtype=torch.long),
+        torch.tensor(timed, dtype=torch.long),
+    )
+
+
+def losses(model: Recogniser, batch: Batch) -> dict[str, torch.Tensor]:
+    """Every loss of a batch, and the share of guided attention that falls on gold frames."""
+    states = model.encode(batch.mel)
+    inputs = batch.tokens[:, :-1].clamp(min=0)
+    decoder = model.whisper.model.decoder(
+        input_ids=inputs, encoder_hidden_states=states, output_attentions=True, use_cache=False
+    )
+    # The START position need not be learned: its successor is given.
+    targets = batch.tokens[:, 2:]
+    logits = model.whisper.proj_out(decoder.last_hidden_state[:, 1:]).float()
+    found = {"text": functional.cross_entropy(logits.flatten(0, 1), targets.flatten())}
+    log_probabilities = functional.log_softmax(model.ctc(states).float(), -1).transpose(0, 1)
+    ctc = functional.ctc_loss(
+        log_probabilities, batch.ctc_targets, batch.frames, batch.ctc_lengths, reduction="none", zero_infinity=True
+    )
+    found["ctc"] = (ctc / batch.ctc_lengths).mean()
+    if len(batch.timed):
+        frame = model.frame(states[batch.timed]).float()
+        found["frame"] = functional.cross_entropy(frame.flatten(0, 1), batch.frame_labels.flatten())
+        rows = batch.guide.shape[1]
+        heads = torch.stack([decoder.cross_attentions[layer][batch.timed, head] for layer, head in GUIDED_HEADS])
+        heads = heads[:, :, 1 : rows + 1].float()
+        weight = batch.guide.sum(-1)
+        fit = -(batch.guide * torch.log(heads + 1e-5)).sum(-1)
+        entropy = -(batch.guide * torch.log(batch.guide + 1e-9)).sum(-1)
+        found["guide"] = ((fit - entropy) * weight).sum() / (weight.sum() * len(GUIDED_HEADS))
+        found["on_gold"] = (heads * (batch.guide > 0)).sum(-1).mul(weight).sum().detach() / (
+            weight.sum() * len(GUIDED_HEADS)
+        )
+    return found
+
+
+def total(found: dict[str, torch.Tensor]) -> torch.Tensor:
+    return found["text"] + sum(weight * found[name] for name, weight in WEIGHTS.items() if name in found)
+
+
+def batches_of(items: Sequence[Item], frames: int, rng: np.random.Generator) -> list[list[Item]]:
+    """Items of like length together, at most `frames` feature frames a batch, in random order."""
+    order = sorted(items, key=lambda item: len(item.mel) * rng.uniform(0.9, 1.1))
+    batches: list[list[Item]] = [[]]
+    for item in order:
+        if batches[-1] and len(item.mel) * (len(batches[-1]) + 1) > frames:
+            batches.append([])
+        batches[-1].append(item)
+    rng.shuffle(batches)  # type: ignore[arg-type]
+    return batches
+
+
+def make_round(real: list[list[Item]], synthetic: list[Item], progress: float, rng: np.random.Generator) -> list[list[Item]]:
+    """One pass over the real speech with a share of synthetic speech; longer utterances as training goes on.
+
+    Parameters
+    ----------
+    real : list of lists
+        Versions of the real speech (clean, augmented); each utterance is drawn from one of them.
+    synthetic : list
+    progress : float
+        Share of the steps done.
+    """
+    longest = 600 if progress < 0.3 else 1000 if progress < 0.6 else 1750
+    share = 0.5 if progress < 0.25 else 0.3
+    chosen = [version[i] for version in real for i in rng.permutation(len(version))[: len(version) // len(real)]]
+    chosen = [item for item in chosen if len(item.mel) <= longest]
+    wanted = sum(len(item.mel) for item in chosen) * share / (1 - share) if chosen else math.inf
+    for i in rng.permutation(len(synthetic)):
+        if wanted <= 0:
+            break
+        if len(synthetic[i].mel) <= longest:
+            chosen.append(synthetic[i])
+            wanted -= len(synthetic[i].mel)
+    order = rng.permutation(len(chosen))
+    grouped, k = [], 0
+    while k < len(order):
+        group = [chosen[order[k]]]
+        k += 1
+        if rng.random() < 0.08:  # several in a row: long positions and long pauses
+            limit = rng.uniform(longest, min(2.0 * longest, 2950))
+            while k < len(order) and sum(len(i.mel) for i in group) + len(chosen[order[k]].mel) < limit:
+                group.append(chosen[order[k]])
+                k += 1
+                if sum(len(i.text) + 1 for i in group) > 380:
+                    break
+        item = joined(group)
+        if len(item.text) <= 440:
+            grouped.append(item)
+    return batches_of(grouped, BATCH_FRAMES, rng)
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Linear warm-up, then cosine decay to 2 %."""
+    if step < WARMUP:
+        return PEAK_RATE * (step + 1) / WARMUP
+    return PEAK_RATE * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - WARMUP) / (steps - WARMUP)))))
+
+
+def schedule(real: list[list[Item]], synthetic: list[Item], steps: int, seed: int, position: tuple[int, int, int]) -> Iterator[tuple[list[Item], tuple[int, int, int]]]:
+    """Batches from a position (step, round, index) on, each with the position that follows it."""
+    step, number, index = position
+    start_step = step - index
+    while True:
+        rng = np.random.default_rng([seed, number])
+        batches = make_round(real, synthetic, start_step / steps, rng)
+        for k in range(index, len(batches)):
+            step += 1
+            yield batches[k], (step, number, k + 1)
+        number, index, start_step = number + 1, 0, step
+
+
+def evaluate(model: Recogniser, items: Sequence[Item], device: str) -> dict[str, float]:
+    """Mean losses over held-out items."""
+    rng = np.random.default_rng(0)
+    sums: dict[str, list[float]] = {}
+    model.eval()
+    with torch.no_grad():
+        for batch in batches_of(items, BATCH_FRAMES, rng):
+            for name, value in losses(model, to_device(collate(batch, rng, False), device)).items():
+                sums.setdefault(name, []).append(float(value))
+    model.train()
+    return {name: round(float(np.mean(values)), 4) for name, values in sums.items()}
+
+
+def to_device(batch: Batch, device: str) -> Batch:
+    return batch if device == "cpu" else Batch(**{k: v.to(device) for k, v in vars(batch).items()})
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+@click.command()
+@click.argument("features", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder; resumed if it exists.")
+@click.option("--steps", default=20_000, show_default=True, help="Steps of the whole run; the learning rate ends there.")
+@click.option("--init", type=click.Path(exists=True, path_type=Path), help="A last.pt to take the weights from.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
+@click.option("--bf16/--float32", default=True, show_default=True)
+def main(features: tuple[Path, ...], output: Path, steps: int, init: Path | None, seed: int, device: str, bf16: bool) -> None:
+    """Train on feature sets; each FEATURES folder of real speech is one version of the same utterances."""
+    output.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    model = Recogniser().to(device)
+    sets = [load_features([folder], "train") for folder in features]
+    synthetic = [item for items in sets for item in items if item.words is not None]
+    real = [items for items in sets if items and items[0].words is None]
+    dev = load_features([features[0]], "test")[:200]
+    dev_synthetic = [i for i in load_features(features, "test") if i.words is not None][:200]
+    click.echo(f"real {[len(r) for r in real]} synthetic {len(synthetic)} dev {len(dev)} {len(dev_synthetic)}", err=True)
+    decay = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
+    rest = [p for p in model.parameters() if p.ndim <= 1 and p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98)
+    )
+    position = (0, 0, 0)
+    checkpoint = output / "last.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        position = state["position"]
+        click.echo(f"resumed at step {position[0]}", err=True)
+    elif init:
+        model.load_state_dict(torch.load(init, map_location=device)["model"])
+
+    def snapshot() -> None:
+        save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": position}, checkpoint)
+
+    begun = saved = time.monotonic()
+    seen: dict[str, list[float]] = {}
+    passes = 0
+    for items, following in schedule(real, synthetic, steps, seed, position):
+        if position[0] >= steps:
+            break
+        step = position[0]
+        rng = np.random.default_rng([seed, 7, step])
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, steps)
+        batch = to_device(collate(items, rng, True), device)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            found = losses(model, batch)
+        optimizer.zero_grad(set_to_none=True)
+        total(found).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        position = following
+        passes += len(items)
+        for name, value in found.items():
+            seen.setdefault(name, []).append(float(value))
+        if position[0] % 100 == 0:
+            means = {name: round(float(np.mean(values)), 4) for name, values in seen.items()}
+            record: dict[str, Any] = {"step": position[0], "seconds": round(time.monotonic() - begun), "passes": passes, **means}
+            if position[0] % 1000 == 0:
+                record["dev"] = evaluate(model, dev, device)
+                record["dev_synthetic"] = evaluate(model, dev_synthetic, device)
+            with (output / "log.jsonl").open("a") as log:
+                log.write(json.dumps(record) + "\n")
+            seen.clear()
+        if time.monotonic() - saved > 180:
+            snapshot()
+            saved = time.monotonic()
+    snapshot()
+
+
+if __name__ == "__main__":
+    main()
