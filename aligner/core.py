@@ -132,31 +132,61 @@ class Tokens:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """Cross-attention of one teacher-forced pass.
+    """Cross-attention scores of one teacher-forced pass.
 
     Attributes
     ----------
-    weights : float32 array, shape (layers, heads, tokens + 1, frames)
-        Post-softmax, cropped to real audio; rows sum to at most 1. The last
-        row predicts the end of the text.
-    logits : float32 array of the same shape
-        Scores before the softmax, cropped likewise.
+    logits : float32 array, shape (layers, heads, rows, frames seen)
+        Scaled scores before the softmax, over every frame the decoder saw,
+        padding included. Rows are `prefix` rows of the prompt, one row per
+        text token, one row for the end of the text, and `suffix` rows after
+        it; row `prefix + i` predicts token i.
+    frames : int
+        Frames of real audio; the rest is padding.
     frame_duration : float
         Seconds per encoder frame, read from the shapes.
-    prefix : int
-        Number of rows in front of the text (start, language, task, no-timestamps)
-        kept at the head of `weights` and `logits`, for normalisations over all
-        rows; row `prefix + i` predicts token i.
+    prefix, suffix : int
     """
 
-    weights: NDArray[np.float32]
     logits: NDArray[np.float32]
+    frames: int
     frame_duration: float
     prefix: int = 0
+    suffix: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", _frozen(self.weights, np.float32, 4, "weights"))
         object.__setattr__(self, "logits", _frozen(self.logits, np.float32, 4, "logits"))
+
+    @property
+    def text_rows(self) -> slice:
+        """Rows of the text tokens and of the end of the text."""
+        return slice(self.prefix, self.logits.shape[2] - self.suffix)
+
+    def probabilities(self, layer: int, head: int) -> NDArray[np.float32]:
+        """Attention of one head, (rows, real frames): softmax over all frames seen, then cropped."""
+        return softmax(self.logits[layer, head])[:, : self.frames]
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Attention of every head over the text rows, shape (layers, heads, tokens + 1, real frames)."""
+        return softmax(self.logits[:, :, self.text_rows])[..., : self.frames]
+
+
+def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the last axis.
+
+    Parameters
+    ----------
+    scores : float32 array
+
+    Returns
+    -------
+    float32 array of the same shape
+    """
+    exponent = scores - scores.max(-1, keepdims=True)
+    np.exp(exponent, out=exponent)
+    exponent /= exponent.sum(-1, keepdims=True)
+    return exponent
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,160 @@
+"""From attention per layer and head to one token-by-frame map: the choice under study.
+
+An aggregation is layers, heads and an ordered tuple of steps, the first of
+which says what is read ("softmax-crop": attention as the decoder used it;
+"crop-softmax": the scores, cut to real audio, then normalised; "logits").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.attention import COMBINE, SOURCES, Rows, apply
+from aligner.core import AttentionMap, TokenFrameMap, softmax
+from aligner.errors import SettingError
+
+Head = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """Which attention is read and how it becomes one map.
+
+    Attributes
+    ----------
+    layers : str
+        "last:N", "upper-half", "all", or indices such as "3,4" (from 0).
+    heads : str
+        "all", "alignment" (the checkpoint's own list, whatever its layers),
+        "top:K" (the K best of this utterance by attention norm), or pairs "3.1,3.5".
+    steps : tuple of str
+        A source, then steps of `aligner.attention`, one of them combining.
+    """
+
+    layers: str = "last:1"
+    heads: str = "all"
+    steps: tuple[str, ...] = ("softmax-crop", "mean")
+
+    def __post_init__(self) -> None:
+        if not self.steps or self.steps[0] not in SOURCES:
+            raise SettingError(f"the first attention step must be one of {', '.join(SOURCES)}, not {self.steps[:1]}")
+        if sum(step in COMBINE for step in self.steps) != 1:
+            raise SettingError(f"attention steps {self.steps} need exactly one of {', '.join(COMBINE)}")
+
+    def describe(self) -> dict[str, Any]:
+        """For provenance."""
+        return {**asdict(self), "steps": list(self.steps)}
+
+
+def choose_layers(layers: str, n_layers: int) -> tuple[int, ...]:
+    """Layer indices that a setting names.
+
+    Raises
+    ------
+    SettingError
+        Not a known form, or a layer the model does not have.
+    """
+    if layers == "all":
+        return tuple(range(n_layers))
+    if layers == "upper-half":
+        return tuple(range(n_layers // 2, n_layers))
+    if match := re.fullmatch(r"last:(\d+)", layers):
+        count = int(match[1])
+        if not 1 <= count <= n_layers:
+            raise SettingError(f"--layers {layers}: the model has {n_layers} decoder layers")
+        return tuple(range(n_layers - count, n_layers))
+    if re.fullmatch(r"\d+(,\d+)*", layers):
+        chosen = tuple(int(layer) for layer in layers.split(","))
+        if max(chosen) >= n_layers:
+            raise SettingError(f"--layers {layers}: the model has decoder layers 0 to {n_layers - 1}")
+        return chosen
+    raise SettingError(f"--layers {layers!r} is not last:N, upper-half, all or indices such as 3,4")
+
+
+def choose_heads(
+    aggregation: Aggregation, attention: AttentionMap, alignment_heads: tuple[Head, ...] = ()
+) -> tuple[Head, ...]:
+    """(layer, head) pairs that an aggregation reads.
+
+    Raises
+    ------
+    SettingError
+        Unknown form, heads the model does not have, or no list in the checkpoint.
+    """
+    n_layers, n_heads = attention.logits.shape[:2]
+    if aggregation.heads == "alignment":
+        if not alignment_heads:
+            raise SettingError("--heads alignment: this checkpoint lists no alignment heads; try --heads top:10")
+        return alignment_heads
+    if re.fullmatch(r"\d+\.\d+(,\d+\.\d+)*", aggregation.heads):
+        pairs = [tuple(map(int, pair.split("."))) for pair in aggregation.heads.split(",")]
+        chosen = tuple((layer, head) for layer, head in pairs)
+        if any(layer >= n_layers or head >= n_heads for layer, head in chosen):
+            raise SettingError(f"--heads {aggregation.heads}: the model has {n_layers} layers of {n_heads} heads")
+        return chosen
+    candidates = tuple(
+        (layer, head) for layer in choose_layers(aggregation.layers, n_layers) for head in range(n_heads)
+    )
+    if aggregation.heads == "all":
+        return candidates
+    if match := re.fullmatch(r"top:(\d+)", aggregation.heads):
+        if not 1 <= int(match[1]) <= len(candidates):
+            raise SettingError(f"--heads {aggregation.heads}: there are {len(candidates)} heads in these layers")
+        ranked = sorted(candidates, key=lambda pair: -norm_score(attention.probabilities(*pair)[attention.text_rows]))
+        return tuple(ranked[: int(match[1])])
+    raise SettingError(f"--heads {aggregation.heads!r} is not all, alignment, top:K or pairs such as 3.1,3.5")
+
+
+def norm_score(weights: NDArray[np.float32]) -> float:
+    """How concentrated a head's attention is, over tokens and over frames (arXiv 2509.09987).
+
+    Sum over frames of the L2 norm over tokens plus sum over tokens of the L2 norm over frames.
+
+    Parameters
+    ----------
+    weights : float32 array, shape (tokens, frames)
+    """
+    return float(np.linalg.norm(weights, axis=0).sum() + np.linalg.norm(weights, axis=1).sum())
+
+
+def aggregate(
+    attention: AttentionMap, aggregation: Aggregation, alignment_heads: tuple[Head, ...] = ()
+) -> TokenFrameMap:
+    """One token-by-frame map from the attention of many heads.
+
+    Parameters
+    ----------
+    attention : AttentionMap
+    aggregation : Aggregation
+    alignment_heads : tuple of (layer, head)
+        The checkpoint's list, for heads="alignment".
+
+    Returns
+    -------
+    TokenFrameMap
+        One row per text token and one for the end of the text.
+
+    Raises
+    ------
+    SettingError
+        Settings that do not exist or do not fit the model.
+    """
+    chosen = choose_heads(aggregation, attention, alignment_heads)
+    layers, heads = np.array(chosen).T
+    source, steps = aggregation.steps[0], aggregation.steps[1:]
+    logits = attention.logits[layers, heads]
+    if source == "softmax-crop":
+        values = softmax(logits)[..., : attention.frames]
+    else:
+        values = logits[..., : attention.frames]
+        if source == "crop-softmax":
+            values = softmax(values)
+    values, rows = apply(values, Rows(attention.text_rows), steps)
+    return TokenFrameMap(values[0, rows.text], attention.frame_duration)
+
+

@@ -1,0 +1,206 @@
+"""Words from tokens, and their times from a path. The only place that repairs boundaries.
+
+Conventions
+-----------
+A word starts at the first frame of its first row. With pauses "keep" it ends
+where the next word starts, as in openai-whisper. With "trim" it ends where
+its own rows end, narrowed to the frames that its own evidence covers, so a
+pause belongs to no word. Punctuation is part of a word's text, never of its
+times.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.core import Path, TokenFrameMap, Tokens, Word
+from aligner.errors import SettingError
+
+UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+PAUSES = ("trim", "keep")
+TRIM_SHARE = 0.1  # of a row's peak; below it a frame is not the word's own
+
+
+@dataclass(frozen=True)
+class TimedWords:
+    """Words with valid times, and how many needed a repair to have them."""
+
+    words: tuple[Word, ...]
+    repairs: int
+
+
+def is_punctuation(text: str) -> bool:
+    """Whether a text holds marks and spaces only (and at least one mark)."""
+    stripped = text.strip()
+    return bool(stripped) and all(unicodedata.category(c)[0] in "PS" and not _is_pictograph(c) for c in stripped)
+
+
+def _is_pictograph(character: str) -> bool:
+    """Emoji and the like are words of their own; currency and mathematical signs are read out."""
+    return unicodedata.category(character) in ("So", "Sc", "Sm")
+
+
+def split_on_unicode(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[tuple[str, int, int]]:
+    """Smallest groups of tokens that spell whole characters.
+
+    Parameters
+    ----------
+    ids : sequence of int
+        Text tokens.
+    decode : callable
+        Token ids to text, broken byte sequences as U+FFFD.
+
+    Returns
+    -------
+    list of (text, start, stop)
+        Half-open token ranges; as openai-whisper's `split_tokens_on_unicode`.
+    """
+    whole = decode(ids)
+    groups: list[tuple[str, int, int]] = []
+    start, offset = 0, 0
+    for stop in range(1, len(ids) + 1):
+        text = decode(ids[start:stop])
+        broken = text.find("\ufffd")
+        if broken < 0 or (offset + broken < len(whole) and whole[offset + broken] == "\ufffd"):
+            groups.append((text, start, stop))
+            offset += len(text)
+            start = stop
+    return groups
+
+
+def split_on_spaces(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[tuple[str, int, int]]:
+    """Groups of tokens that spell words: new at a space or at an ASCII punctuation mark.
+
+    As openai-whisper's `split_tokens_on_spaces`; see `split_on_unicode` for the arguments.
+    """
+    words: list[tuple[str, int, int]] = []
+    for text, start, stop in split_on_unicode(ids, decode):
+        if text.startswith(" ") or text.strip() in string.punctuation or not words:
+            words.append((text, start, stop))
+        else:
+            words[-1] = (words[-1][0] + text, words[-1][1], stop)
+    return words
+
+
+def time_words(
+    path: Path, evidence: TokenFrameMap, tokens: Tokens, duration: float, pauses: str = "trim"
+) -> TimedWords:
+    """Times of every word.
+
+    Parameters
+    ----------
+    path : Path
+        Through `evidence`.
+    evidence : TokenFrameMap
+        Rows of the tokens and of the end of the text.
+    tokens : Tokens
+    duration : float
+        Seconds of real audio.
+    pauses : str
+        "trim" or "keep".
+
+    Returns
+    -------
+    TimedWords
+        In order, disjoint, inside the audio, none shorter than one frame
+        (or an equal share of the audio where frames do not suffice).
+
+    Raises
+    ------
+    SettingError
+        Unknown pause rule.
+    """
+    if pauses not in PAUSES:
+        raise SettingError(f"unknown pause rule {pauses!r}: choose one of {', '.join(PAUSES)}")
+    if not tokens.words:
+        return TimedWords((), 0)
+    step = evidence.frame_duration
+    n_rows, n_frames = evidence.values.shape
+    first = np.searchsorted(path.tokens, np.arange(n_rows + 1))  # first path step of each row
+    onset_frames = np.append(path.frames[first[:-1]], n_frames)
+    starts, ends = [], []
+    for index, span in enumerate(tokens.words):
+        low, high = int(onset_frames[span.start]), int(onset_frames[span.stop])
+        if pauses == "keep":
+            following = tokens.words[index + 1].start if index + 1 < len(tokens.words) else n_rows - 1
+            high = int(onset_frames[following])
+        elif high > low:
+            low, high = own_frames(evidence.values[span.start : span.stop], low, high)
+        starts.append(low * step)
+        ends.append(high * step)
+    start, end, repairs = repair(np.array(starts), np.array(ends), duration, step)
+    words = tuple(
+        Word(span.text, float(s), float(e)) for span, s, e in zip(tokens.words, start, end, strict=True)
+    )
+    return TimedWords(words, repairs)
+
+
+def own_frames(rows: NDArray[np.float64], low: int, high: int) -> tuple[int, int]:
+    """Narrow a word's frames to those that its own evidence covers.
+
+    Parameters
+    ----------
+    rows : float64 array, shape (tokens of the word, frames)
+    low, high : int
+        Half-open frame range from the path, not empty.
+
+    Returns
+    -------
+    (int, int)
+        Half-open, not empty, inside the given range.
+    """
+    floor = np.median(rows, axis=1, keepdims=True)
+    peak = rows[:, low:high].max(1, keepdims=True) - floor
+    share = ((rows[:, low:high] - floor) / np.where(peak > 0, peak, 1)).max(0)
+    own = np.flatnonzero(share >= TRIM_SHARE)
+    return (low + int(own[0]), low + int(own[-1]) + 1) if len(own) else (low, high)
+
+
+def repair(
+    start: NDArray[np.float64], end: NDArray[np.float64], duration: float, shortest: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Make times valid with the least change: order kept, no overlap, no empty word.
+
+    Parameters
+    ----------
+    start, end : float64 arrays, shape (words,)
+        Seconds, starts non-decreasing.
+    duration : float
+        Seconds; nothing may lie outside 0 to duration.
+    shortest : float
+        Seconds that every word gets at least, if there is room.
+
+    Returns
+    -------
+    (start, end, repairs)
+        New arrays and the number of words that changed.
+    """
+    shortest = min(shortest, duration / len(start))
+    new_start, new_end = np.clip(start, 0, duration), np.clip(end, 0, duration)
+    for i in range(len(start)):
+        if new_end[i] - new_start[i] >= shortest - 1e-9:
+            continue
+        before = new_end[i - 1] - new_start[i - 1] if i else 0.0
+        after = end[i + 1] - start[i + 1] if i + 1 < len(start) else 0.0
+        if before > after and before >= 2 * shortest and new_end[i - 1] > new_start[i] - shortest:
+            new_start[i] -= shortest  # taken from the longer neighbour
+            new_end[i - 1] = min(new_end[i - 1], new_start[i])
+    floor = 0.0
+    for i in range(len(start)):
+        new_start[i] = max(new_start[i], floor)
+        new_end[i] = max(new_end[i], new_start[i] + shortest)
+        floor = new_end[i]
+    ceiling = duration
+    for i in range(len(start) - 1, -1, -1):
+        new_end[i] = min(new_end[i], ceiling)
+        new_start[i] = max(0.0, min(new_start[i], new_end[i] - shortest))
+        ceiling = new_start[i]
+    changed = (np.abs(new_start - start) > 1e-6) | (np.abs(new_end - end) > 1e-6)
+    changed &= ~((end > duration) & (np.abs(new_end - duration) < 1e-6) & (np.abs(new_start - start) < 1e-6))
+    return new_start, new_end, int(changed.sum())
