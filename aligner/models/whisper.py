@@ -1,0 +1,416 @@
+"""Every Whisper checkpoint, through transformers: hub name, local cache, folder, or the embedded one.
+
+The encoder runs once under the fused kernel. The decoder runs one
+teacher-forced pass under the fused kernel too; attention scores are recomputed
+from the projections that hooks on its cross-attention see, which costs less
+than the eager route and skips the output layer. Checkpoints whose
+`config.json` says `"aligner": {"trimmed": true}` were trained to hear
+real audio without the padding to 30 s; all others get the padding, and
+their states are cropped to real audio only for the maps.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from aligner.core import AttentionMap, Audio, Tokens, WordSpan
+from aligner.errors import InputError, ModelError, SettingError
+from aligner.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, padding_value
+from aligner.guard import import_torchaudio
+from aligner.models.base import Encoded, model_families
+from aligner.text import spoken_form
+from aligner.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
+
+EMBEDDED = Path(__file__).parent.parent / "embedded"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@model_families.register("whisper")
+def load_whisper(name: str, device: str = "cpu", dtype: str = "float32", threads: int | None = None) -> WhisperModel:
+    """Load a Whisper checkpoint.
+
+    Parameters
+    ----------
+    name : str
+        "embedded", a folder, or a hub name.
+    device, dtype : str
+        torch's names; dtype is float32, bfloat16 or float16.
+    threads : int, optional
+        CPU threads.
+
+    Raises
+    ------
+    ModelError
+        Not found, no network, or not a Whisper checkpoint.
+    SettingError
+        Unknown device or dtype.
+    """
+    if dtype not in _DTYPES:
+        raise SettingError(f"unknown dtype {dtype!r}: choose one of {', '.join(_DTYPES)}")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingError(f"device {device!r} asked for, but torch sees no GPU: use --device cpu")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    folder = str(EMBEDDED) if name == "embedded" else name
+    if not Path(folder).is_dir() and (folder.startswith((".", "/", "~")) or folder.count("/") != 1):
+        raise ModelError(f"no model {name!r}: give 'embedded', a checkpoint folder, or a hub name like openai/whisper-small")
+    import_torchaudio()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder)
+        if config.model_type != "whisper":
+            raise ModelError(
+                f"model {name!r} is of the family {config.model_type!r}; supported: {', '.join(model_families)}"
+            )
+        network = transformers.WhisperForConditionalGeneration.from_pretrained(
+            folder, dtype=_DTYPES[dtype], attn_implementation="sdpa"
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "the folder is not a complete checkpoint" if Path(folder).is_dir() else (
+            "it is neither in the local cache nor reachable: check the name and the network, or give a folder"
+        )  # fmt: skip
+        raise ModelError(f"cannot load model {name!r}: {where} ({first[:160]})") from error
+    return WhisperModel(name, network.to(device).eval(), tokenizer, np.asarray(extractor.mel_filters))
+
+
+class WhisperModel:
+    """A Whisper checkpoint behind the `SpeechModel` protocol.
+
+    Parameters
+    ----------
+    name : str
+        For provenance.
+    network : transformers.WhisperForConditionalGeneration
+    tokenizer : transformers tokenizer of the checkpoint
+    mel_filters : float array, shape (201, n_mels)
+    """
+
+    def __init__(self, name: str, network: Any, tokenizer: Any, mel_filters: NDArray[np.float64]) -> None:
+        config, generation = network.config, network.generation_config
+        extra = getattr(config, "aligner", None) or {}
+        self.name = name
+        self.revision = getattr(config, "_commit_hash", None) or extra.get("revision") or "local"
+        self.network = network
+        self.tokenizer = tokenizer
+        self.device = next(network.parameters()).device
+        self.dtype = next(network.parameters()).dtype
+        self._filters = torch.as_tensor(mel_filters, dtype=torch.float32, device=self.device)
+        self.sample_rate = SAMPLE_RATE
+        self.feature_duration = FEATURE_DURATION
+        encoder = network.model.encoder
+        self._stride = encoder.conv1.stride[0] * encoder.conv2.stride[0]
+        self.frame_duration = FEATURE_DURATION * self._stride
+        self.window = config.max_source_positions * self.frame_duration
+        self.trimmed = bool(extra.get("trimmed", False))
+        self.spelling = str(extra.get("spelling", "verbatim"))
+        self.ctc_labels = tuple(extra.get("ctc_labels", ()))
+        self.supervised_heads = tuple((int(a), int(b)) for a, b in extra.get("supervised_heads", ()))
+        self.alignment_heads = tuple((int(a), int(b)) for a, b in getattr(generation, "alignment_heads", None) or ())
+        self._end = int(config.eos_token_id if isinstance(config.eos_token_id, int) else config.eos_token_id[0])
+        self._start = int(config.decoder_start_token_id)
+        self._no_timestamps = int(
+            getattr(generation, "no_timestamps_token_id", None)
+            or tokenizer.convert_tokens_to_ids("<|notimestamps|>")
+        )
+        self._languages = {
+            token.strip("<|>"): int(index) for token, index in (getattr(generation, "lang_to_id", None) or {}).items()
+        }
+        self._tasks = dict(getattr(generation, "task_to_id", None) or {})
+        self.multilingual = bool(self._languages) and getattr(generation, "is_multilingual", True)
+        self.languages = tuple(sorted(self._languages)) if self.multilingual else ("en",)
+        self.max_tokens = config.max_target_positions - len(self._prompt("en")) - 1
+        self._suppressed = sorted(
+            {*(getattr(generation, "suppress_tokens", None) or ()), *range(self._end + 1, config.vocab_size)}
+        )
+        self._first_suppressed = list(getattr(generation, "begin_suppress_tokens", None) or ())
+
+    # --- audio ---------------------------------------------------------------------------
+
+    def features(self, audio: Audio) -> torch.Tensor:
+        """Log-mel features of real audio, float32 (feature frames, n_mels).
+
+        Raises
+        ------
+        InputError
+            More audio than one window, or none.
+        """
+        if audio.sample_rate != self.sample_rate:
+            raise ValueError(f"model {self.name} expects {self.sample_rate} Hz, got {audio.sample_rate} Hz")
+        if not 0 < audio.duration <= self.window + 1e-6:
+            raise InputError(f"{audio.duration:.2f} s of audio do not fit the model's window of {self.window:g} s")
+        return log_mel(torch.from_numpy(audio.samples.copy()).to(self.device), self._filters)
+
+    def encode(self, audio: Audio) -> Encoded:
+        """Features and encoder states of one window; see `SpeechModel`."""
+        features = self.features(audio)
+        with torch.inference_mode():
+            states = self.encode_features(features[None])[0]
+        return Encoded(features, states, audio.duration)
+
+    def encode_features(self, features: torch.Tensor) -> torch.Tensor:
+        """Encoder states of a batch of features; differentiable.
+
+        Parameters
+        ----------
+        features : tensor, shape (batch, feature frames, n_mels)
+
+        Returns
+        -------
+        tensor, shape (batch, frames, width)
+            Frames of real audio for checkpoints trained trimmed, else of the whole padded window.
+        """
+        encoder = self.network.model.encoder
+        frames = features.shape[1]
+        wanted = frames + frames % self._stride if self.trimmed else round(self.window / self.feature_duration)
+        if wanted > frames:
+            features = functional.pad(features, (0, 0, 0, wanted - frames), value=padding_value(features))
+        hidden = functional.gelu(encoder.conv1(features.transpose(1, 2).to(self.dtype)))
+        hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+        for layer in encoder.layers:
+            output = layer(hidden, attention_mask=None)
+            hidden = output[0] if isinstance(output, tuple) else output
+        states: torch.Tensor = encoder.layer_norm(hidden)
+        return states
+
+    def real_frames(self, encoded: Encoded) -> int:
+        """Encoder frames of real audio."""
+        return -(-encoded.features.shape[0] // self._stride)
+
+    # --- text ----------------------------------------------------------------------------
+
+    def _prompt(self, language: str | None, task: str = "transcribe") -> list[int]:
+        if not self.multilingual:
+            return [self._start, self._no_timestamps]
+        token = self._languages.get(language or "en")
+        if token is None:
+            raise SettingError(f"unknown language {language!r} for model {self.name}: choose one of {', '.join(self.languages)}")
+        return [self._start, token, self._tasks[task], self._no_timestamps]
+
+    def check_language(self, language: str | None, task: str = "transcribe") -> None:
+        """Refuse a language or task that the checkpoint does not know.
+
+        Raises
+        ------
+        SettingError
+        """
+        if language is not None and language not in self.languages:
+            raise SettingError(
+                f"unknown language {language!r} for model {self.name}: choose one of {', '.join(self.languages)}"
+            )
+        if task != "transcribe" and task not in self._tasks:
+            raise SettingError(f"model {self.name} cannot {task}: it only transcribes")
+
+    def _encode_text(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of tokens, broken byte sequences as U+FFFD."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def tokenize(self, text: str, units: str = "subword", language: str | None = None) -> Tokens:
+        """Tokens of a transcript and the rows of each of its words; see `SpeechModel`.
+
+        Raises
+        ------
+        SettingError
+            Unknown units.
+        """
+        if units not in ("subword", "character"):
+            raise SettingError(f"unknown units {units!r}: choose subword or character")
+        if language in UNSPACED_LANGUAGES:
+            return self._tokenize_unspaced(text, units)
+        ids: list[int] = []
+        words: list[WordSpan] = []
+        waiting = ""  # marks in front of the first word
+        for written in text.split():
+            spoken = spoken_form(written) if self.spelling == "spoken" else ""
+            if is_punctuation(written) and not spoken:
+                if words:
+                    last = words[-1]
+                    words[-1] = WordSpan(f"{last.text} {written}", last.start, last.stop)
+                else:
+                    waiting += written + " "
+                if self.spelling == "verbatim":
+                    ids += self._pieces(" " + written, units)
+                continue
+            if self.spelling == "spoken":
+                pieces = self._pieces((" " if ids else "") + (spoken or written), "subword")
+                first = len(ids) + (1 if ids else 0)
+                stop = len(ids) + len(pieces)
+            else:
+                pieces = self._pieces(" " + written, units)
+                first, stop = self._inner(pieces, len(ids))
+            ids += pieces
+            words.append(WordSpan(waiting + written, first, stop))
+            waiting = ""
+        return self._tokens(ids, words)
+
+    def _tokenize_unspaced(self, text: str, units: str) -> Tokens:
+        """Scripts written without spaces: a word per group of tokens that spells whole characters."""
+        ids = self._pieces(text.strip(), units)
+        words: list[WordSpan] = []
+        glue = False
+        for piece, start, stop in split_on_unicode(ids, self.decode):
+            spelled = piece.strip()
+            latin = spelled.isascii() and spelled.isalnum()
+            if not spelled:
+                glue = False
+            elif words and (is_punctuation(spelled) or (latin and glue and not piece.startswith(" "))):
+                last = words[-1]
+                words[-1] = WordSpan(last.text + spelled, last.start, stop if latin else last.stop)
+            else:
+                words.append(WordSpan(spelled, start, stop))
+            if spelled:
+                glue = latin
+        return self._tokens(ids, words)
+
+    def _pieces(self, text: str, units: str) -> list[int]:
+        if units == "subword":
+            return self._encode_text(text)
+        return [token for character in text for token in self._encode_text(character)]
+
+    def _inner(self, pieces: list[int], offset: int) -> tuple[int, int]:
+        """Rows of a word without its leading space and outer punctuation."""
+        groups = split_on_unicode(pieces, self.decode)
+        spoken = [(start, stop) for text, start, stop in groups if text.strip() and not is_punctuation(text)]
+        if not spoken:
+            return offset, offset + len(pieces)
+        return offset + spoken[0][0], offset + spoken[-1][1]
+
+    def _tokens(self, ids: list[int], words: list[WordSpan]) -> Tokens:
+        return Tokens(tuple(ids), tuple(self.decode([token]) for token in ids), tuple(words))
+
+    # --- decoder -------------------------------------------------------------------------
+
+    def _check_length(self, tokens: Tokens) -> None:
+        if len(tokens) > self.max_tokens:
+            raise InputError(
+                f"the transcript has {len(tokens)} tokens, model {self.name} takes {self.max_tokens} in one window: "
+                "split the text or the recording"
+            )
+
+    @contextmanager
+    def _projections(self) -> Iterator[list[list[torch.Tensor]]]:
+        """Queries and keys of every cross-attention while the decoder runs."""
+        layers = self.network.model.decoder.layers
+        seen: list[list[torch.Tensor]] = [[] for _ in layers]
+        handles = []
+        for layer, found in zip(layers, seen, strict=True):
+            for projection in (layer.encoder_attn.q_proj, layer.encoder_attn.k_proj):
+                handles.append(projection.register_forward_hook(lambda _m, _i, out, found=found: found.append(out)))
+        try:
+            yield seen
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
+        """Cross-attention scores of one teacher-forced pass; see `SpeechModel`.
+
+        Raises
+        ------
+        InputError
+            More tokens than the decoder takes.
+        """
+        self._check_length(tokens)
+        prompt = self._prompt(language)
+        ids = torch.tensor([[*prompt, *tokens.ids, self._end]], device=self.device)
+        with torch.inference_mode(), self._projections() as projections:
+            self.network.model.decoder(input_ids=ids, encoder_hidden_states=encoded.states[None], use_cache=False)
+            n_heads = self.network.config.decoder_attention_heads
+            logits = []
+            for queries, keys in projections:
+                query = queries[0].float().unflatten(-1, (n_heads, -1)).transpose(0, 1)
+                key = keys[0].float().unflatten(-1, (n_heads, -1)).transpose(0, 1)
+                logits.append(query @ key.transpose(1, 2) * query.shape[-1] ** -0.5)
+        stacked = torch.stack(logits).cpu().numpy()
+        assert stacked.shape[2:] == (ids.shape[1], encoded.states.shape[0]), stacked.shape
+        return AttentionMap(
+            stacked, self.real_frames(encoded), self.frame_duration, prefix=len(prompt) - 1, suffix=1
+        )
+
+    def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
+        """Log-probabilities of teacher-forced passes over a batch of encoder states; see `SpeechModel`."""
+        self._check_length(tokens)
+        prompt = self._prompt(language)
+        ids = torch.tensor([[*prompt, *tokens.ids]], device=self.device).expand(len(states), -1)
+        hidden = self.network.model.decoder(
+            input_ids=ids, encoder_hidden_states=states.to(self.dtype), use_cache=False
+        ).last_hidden_state
+        return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
+
+    def token_probabilities(
+        self, encoded: Encoded, tokens: Tokens, language: str | None = None
+    ) -> NDArray[np.float64]:
+        """Probability of each text token; see `SpeechModel`."""
+        if not len(tokens):
+            return np.zeros(0)
+        with torch.inference_mode():
+            log_probs = self.token_log_probs(encoded.states[None], tokens, language)[0, :-1]
+            chosen = log_probs.gather(1, torch.tensor(tokens.ids, device=self.device)[:, None])[:, 0].exp()
+        result: NDArray[np.float64] = chosen.double().cpu().numpy()
+        return result
+
+    def detect_language(self, encoded: Encoded) -> str:
+        """Most probable language of a window; "en" for English-only checkpoints."""
+        if not self.multilingual:
+            return "en"
+        codes = sorted(self._languages)
+        with torch.inference_mode():
+            hidden = self.network.model.decoder(
+                input_ids=torch.tensor([[self._start]], device=self.device),
+                encoder_hidden_states=encoded.states[None],
+                use_cache=False,
+            ).last_hidden_state
+            scores = self.network.proj_out(hidden)[0, -1]
+        return codes[int(scores[[self._languages[code] for code in codes]].argmax())]
+
+    def transcribe(self, encoded: Encoded, language: str | None = None, task: str = "transcribe") -> str:
+        """Greedy transcript of one window, without timestamps; see `SpeechModel`."""
+        return self.decode(self.greedy(encoded.states[None], language, task)[0]).strip()
+
+    def greedy(self, states: torch.Tensor, language: str | None = None, task: str = "transcribe") -> list[list[int]]:
+        """Greedy token ids for a batch of encoder states (batch, frames, width)."""
+        prompt = self._prompt(language, task)
+        ids = torch.tensor([prompt] * len(states), device=self.device)
+        found: list[list[int]] = [[] for _ in states]
+        open_rows = torch.ones(len(states), dtype=torch.bool, device=self.device)
+        cache = None
+        with torch.inference_mode():
+            for step in range(self.max_tokens):
+                output = self.network.model.decoder(
+                    input_ids=ids, encoder_hidden_states=states, past_key_values=cache, use_cache=True
+                )
+                cache = output.past_key_values
+                scores = self.network.proj_out(output.last_hidden_state[:, -1]).float()
+                scores[:, self._suppressed] = -torch.inf
+                if step == 0 and self._first_suppressed:
+                    scores[:, self._first_suppressed] = -torch.inf
+                chosen = scores.argmax(-1)
+                open_rows &= chosen != self._end
+                if not bool(open_rows.any()):
+                    break
+                for row in torch.nonzero(open_rows)[:, 0].tolist():
+                    found[row].append(int(chosen[row]))
+                ids = chosen[:, None]
+        return found
