@@ -232,7 +232,7 @@ class _Wave(ctypes.Structure):
 def _energy_onset(samples: np.ndarray, rate: int, start: float, end: float) -> float:
     """First 5 ms after `start` with audible energy: flite's own edge after a pause is a model's guess."""
     hop = rate // 200
-    level = 0.02 * np.sqrt(np.mean(samples**2)) * 5
+    level = 0.25 * np.sqrt(np.mean(samples**2))
     for k in range(int(start * rate), int(end * rate), hop):
         if np.sqrt(np.mean(samples[k : k + hop] ** 2)) > level:
             return min(max(start, k / rate), end - 0.01)

@@ -36,8 +36,8 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa:
 GUIDED_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3))  # (layer, head)
 FRAME = 0.02  # seconds per encoder frame
 WEIGHTS = {"ctc": 0.3, "guide": 0.3, "frame": 0.5}
-PEAK_RATE, WARMUP = 1.5e-3, 400
-BATCH_FRAMES = 12_000  # feature frames a batch, padding included
+PEAK_RATE, WARMUP = 1.2e-3, 600
+BATCH_FRAMES = 6_000  # feature frames a batch, padding included
 _LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
 
 
@@ -254,7 +254,7 @@ def make_round(real: list[list[Item]], synthetic: list[Item], progress: float, r
     Parameters
     ----------
     real : list of lists
-        Versions of the real speech (clean, augmented); each utterance is drawn from one of them.
+        Versions of the real speech (clean, augmented); a round takes an equal random share of each.
     synthetic : list
     progress : float
         Share of the steps done.
@@ -334,11 +334,12 @@ def save(state: dict[str, Any], path: Path) -> None:
 @click.argument("features", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder; resumed if it exists.")
 @click.option("--steps", default=20_000, show_default=True, help="Steps of the whole run; the learning rate ends there.")
+@click.option("--stop-at", type=int, help="Stop (resumably) at this step, before the run is over.")
 @click.option("--init", type=click.Path(exists=True, path_type=Path), help="A last.pt to take the weights from.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
 @click.option("--bf16/--float32", default=True, show_default=True)
-def main(features: tuple[Path, ...], output: Path, steps: int, init: Path | None, seed: int, device: str, bf16: bool) -> None:
+def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | None, init: Path | None, seed: int, device: str, bf16: bool) -> None:
     """Train on feature sets; each FEATURES folder of real speech is one version of the same utterances."""
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -372,7 +373,7 @@ def main(features: tuple[Path, ...], output: Path, steps: int, init: Path | None
     seen: dict[str, list[float]] = {}
     passes = 0
     for items, following in schedule(real, synthetic, steps, seed, position):
-        if position[0] >= steps:
+        if position[0] >= (stop_at or steps):
             break
         step = position[0]
         rng = np.random.default_rng([seed, 7, step])

@@ -1,0 +1,53 @@
+# One virtual environment for everything; `make demo` and `make test` need nothing but Python 3.10+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread: a busy second core makes OpenMP spin.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+CORPORA ?= ../shared/corpora
+BUILD := build
+STEPS ?= 40000
+
+.PHONY: demo test lint model model-quick clean
+
+.venv/demo: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet -e '.[test,dev]'
+	# Peers for exact comparisons; without their dependencies, one of which is a 286 MB compiler they do not need here.
+	$(BIN)/python -m pip install --quiet --no-deps openai-whisper==20250625 whisper-timestamped==1.15.9 stable-ts==2.19.1
+	touch $@
+
+demo: .venv/demo
+	$(BIN)/align data/samples --text data/samples -f textgrid,srt,vtt,json -o out/demo
+
+test: .venv/test
+	$(BIN)/python -m pytest -q
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# --- the embedded model: see data/README.md -----------------------------------------------
+# Real speech: any folder of .jsonl manifests; text: one sentence a line.
+model: .venv/test
+	$(BIN)/python -m data.prepare real $(CORPORA)/training -o $(BUILD)/features/real
+	$(BIN)/python -m data.prepare real $(CORPORA)/training -o $(BUILD)/features/real-augmented --augmented --seed 5
+	$(BIN)/python -m data.prepare synthetic $(CORPORA)/text/public-domain.txt -o $(BUILD)/features/synthetic --hours 12
+	OMP_NUM_THREADS=2 $(BIN)/python -m data.train $(BUILD)/features/real $(BUILD)/features/real-augmented \
+	  $(BUILD)/features/synthetic -o $(BUILD)/run --steps $(STEPS)
+	$(BIN)/python -m data.export $(BUILD)/run/last.pt $(BUILD)/checkpoint
+
+# A few minutes, synthetic speech only: shows that the recipe runs, not a usable model.
+model-quick: .venv/test
+	$(BIN)/python -m data.prepare synthetic data/samples/sentences.txt -o $(BUILD)/quick/features --hours 0.3 --held-out-hours 0.02
+	OMP_NUM_THREADS=2 $(BIN)/python -m data.train $(BUILD)/quick/features -o $(BUILD)/quick/run --steps 200
+	$(BIN)/python -m data.export $(BUILD)/quick/run/last.pt $(BUILD)/quick/checkpoint
+
+clean:
+	rm -rf .venv build out dist

@@ -1,0 +1,154 @@
+"""The training recipe: exact times, augmentation that carries them, guidance, resumable runs."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+
+import numpy as np
+import pytest
+
+from data.augment import augment, pad, speed
+from data.synthesize import SAMPLE_RATE, Espeak, Flite, TimedWord, _espeak_words, character_boundaries
+from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encode
+
+needs_engines = pytest.mark.skipif(
+    ctypes.util.find_library("espeak-ng") is None or ctypes.util.find_library("flite") is None,
+    reason="libespeak-ng and libflite are not installed (make engines)",
+)
+
+SENTENCES = (
+    "people can take boats to town today",
+    "maybe ten good dogs bite big cats",
+    "go back and put the paper down please",
+    "two cold days came before good times",
+)
+
+
+def onset_errors(samples: np.ndarray, words: tuple[TimedWord, ...]) -> list[float]:
+    """Gold onset minus energy onset, in seconds, for words after a clear pause."""
+    hop = SAMPLE_RATE // 500
+    level = np.array([np.sqrt(np.mean(samples[i : i + 2 * hop] ** 2)) for i in range(0, len(samples) - 2 * hop, hop)])
+    found = []
+    for before, word in zip((None, *words[:-1]), words, strict=True):
+        gap_start = before.end if before else 0.0
+        if word.start - gap_start < 0.1 or len(level) < word.end * 500:
+            continue
+        pause = level[int((gap_start + word.start) / 2 * 500) : int((word.start - 0.02) * 500)]
+        peak = level[int(word.start * 500) : int(min(word.end, word.start + 0.2) * 500)].max()
+        if not len(pause) or peak < 30 * pause.max():
+            continue  # noise or reverberation fills the pause: no edge to compare with
+        threshold = max(2.5 * pause.max(), 0.04 * peak)
+        window = level[int((word.start - 0.1) * 500) : int((word.start + 0.15) * 500)]
+        above = np.flatnonzero(window > threshold)
+        if len(above):
+            found.append(word.start - (int((word.start - 0.1) * 500) + above[0] + 1) / 500)
+    return found
+
+
+@needs_engines
+def test_gold_agrees_with_energy_after_the_whole_chain() -> None:
+    rng = np.random.default_rng(3)
+    espeak, flite = Espeak(), Flite()
+    errors: list[float] = []
+    for i in range(240):
+        words = SENTENCES[i % len(SENTENCES)].split()
+        breaks = frozenset({1, 4})
+        if i % 3 == 0:
+            speech = flite.speak(words, ("slt", "rms", "awb", "kal16")[i // 3 % 4], breaks=breaks)
+        else:
+            speech = espeak.speak(words, f"en-us+{('m1', 'f2', 'm3', 'f4')[i % 4]}", breaks=breaks, rate=130 + i % 80)
+        if speech is not None:
+            errors += onset_errors(*augment(speech.samples, speech.words, rng))
+    assert len(errors) > 150
+    assert abs(np.median(errors)) <= 0.005
+    assert np.percentile(np.abs(errors), 95) <= 0.040
+
+
+def test_speed_and_padding_move_times_with_the_sound() -> None:
+    click = np.zeros(SAMPLE_RATE, np.float32)
+    click[8000] = 1.0  # at 0.5 s
+    word = (TimedWord("a", 0.5, 0.6, (0.5, 0.6)),)
+    for factor in (0.9, 1.1):
+        samples, words = speed(click, word, factor)
+        assert words[0].start == pytest.approx(np.argmax(np.abs(samples)) / SAMPLE_RATE, abs=2e-4)
+        assert words[0].boundaries == pytest.approx((words[0].start, words[0].end))
+    samples, words = pad(click, word, 0.25, 0.1)
+    assert np.argmax(samples) / SAMPLE_RATE == pytest.approx(0.75) == words[0].start
+
+
+def test_augmentation_is_seeded() -> None:
+    samples = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
+    first, second = (augment(samples, (), np.random.default_rng(5))[0] for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_character_boundaries_follow_the_phones() -> None:
+    assert character_boundaries("abcd", (0.0, 0.1, 0.4)) == pytest.approx((0.0, 0.05, 0.1, 0.25, 0.4))
+
+
+def test_merged_espeak_words_are_split_at_the_last_d_phone() -> None:
+    events = [(1, 0, 1, ""), (7, 0, 1, "I"), (7, 100, 1, "n"), (7, 300, 1, "D"), (7, 400, 1, "@"), (5, 600, 0, "")]
+    words = _espeak_words(["in", "the"], [1, 4], events, 1000, 700)
+    assert words is not None
+    assert [(w.start, w.end) for w in words] == [(0.0, 0.3), (0.3, 0.6)]
+    assert _espeak_words(["in", "a"], [1, 4], events, 1000, 700) is None
+
+
+def test_vocabulary_spells_any_utf8() -> None:
+    from data.vocabulary import byte_order
+
+    text = "she's naïve 日本 🙂"
+    order = byte_order()
+    assert bytes(order[i] for i in encode(text)).decode() == text
+    assert sorted(order) == list(range(256))
+    assert len(set(TOKENS)) == len(TOKENS) == 256 + 9 + 1501
+    assert TOKENS[END] == "<|endoftext|>" and TOKENS[START] == "<|startoftranscript|>"
+    assert TOKENS[NO_TIMESTAMPS + 1] == "<|0.00|>"
+
+
+def test_guidance_sends_spaces_to_pauses_and_characters_to_themselves() -> None:
+    from data.train import Item, guidance
+
+    item = Item(np.zeros((100, 80), np.float16), "ab c", [["ab", [0.1, 0.2, 0.3]], ["c", [0.6, 0.8]]])
+    rows, labels = guidance(item, 50)
+    assert rows.shape == (5, 50)
+    np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-5)
+    assert [int(row.argmax()) for row in rows[[0, 1]]] == pytest.approx([7, 12], abs=3)
+    assert rows[2, 15:30].sum() > 0.95  # the space owns the pause
+    assert rows[4, 40:].sum() > 0.85  # the end owns what follows
+    assert CTC_LABELS[labels[12]] == "b" and labels[20] == 0
+
+
+@pytest.fixture
+def feature_set(tmp_path):  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    lines, mels = [], []
+    for i in range(24):
+        words = [["ab", [0.1, 0.2, 0.3]], ["c", [0.4, 0.5]]]
+        mels.append(rng.standard_normal((80, 80)).astype(np.float16))
+        split = "test" if i % 8 == 0 else "train"
+        entry = {"id": str(i), "set": "s", "speaker": "x", "split": split, "text": "ab c", "words": words}
+        lines.append(json.dumps({**entry, "offset": 80 * i, "frames": 80}))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mel.f16").write_bytes(np.concatenate(mels).tobytes())
+    (tmp_path / "set" / "index.jsonl").write_text("\n".join(lines))
+    return tmp_path / "set"
+
+
+def test_an_interrupted_run_continues_as_if_it_had_not_been(feature_set, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    import torch
+    from click.testing import CliRunner
+
+    from data.train import main
+
+    def train(folder: str, *steps_at: int) -> dict[str, torch.Tensor]:
+        for stop in steps_at:
+            arguments = [str(feature_set), "-o", str(tmp_path / folder), "--steps", "6", "--float32", "--stop-at", str(stop)]
+            result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+            assert result.exit_code == 0
+        return torch.load(tmp_path / folder / "last.pt")["model"]
+
+    whole, resumed = train("whole", 6), train("resumed", 2, 6)
+    for name, weight in whole.items():
+        torch.testing.assert_close(resumed[name], weight, rtol=1e-4, atol=1e-5)
