@@ -1,4 +1,4 @@
-"""Make the sample recordings: `python -m data.samples`. Synthetic speech, with exact TextGrids.
+"""Make the sample recordings: `python -m data.make_samples`. Synthetic speech, with exact TextGrids.
 
 Voices and sentences are held out from training: `kal16` of flite and held-out
 espeak-ng variants, sentences written for this purpose.
@@ -20,7 +20,7 @@ from data.synthesize import SAMPLE_RATE, Espeak, Flite, Speech, TimedWord
 SAMPLES = {
     "harbour": ("espeak", "en-gb-x-rp+f5", "The old harbour was quiet, and a cold wind came over the water.", 35),
     "kitchen": ("flite", "kal16", "Please open the kitchen window, because the soup is far too hot.", 30),
-    "station": ("espeak", "en-us+paul", "We waited at the station for an hour, but nobody knew when the train would come.", 25),
+    "station": ("espeak", "en-us+paul", "We waited near that station almost two hours, but nobody knew when our train might come.", 25),
 }  # fmt: skip
 
 
