@@ -1,0 +1,1 @@
+"""Experiments on the aligner: corpora, grids of settings, reports. Never `import eval`: it hides the builtin."""

@@ -1,0 +1,135 @@
+"""`align-eval`: bring corpora into manifests, run grids of settings, compare, report. Parsing and exit codes only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aligner.errors import AlignerError
+
+
+class _Group(click.Group):
+    """Shows the project's own errors as one sentence."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except AlignerError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group)
+@click.version_option(package_name="cross-attention-aligner", prog_name="align-eval")
+def main() -> None:
+    """Measure word timings against gold, and find out which settings to trust.
+
+    \b
+    align-eval prepare timit DIR -o timit.jsonl
+    align-eval run timit.jsonl -o results/timit
+    align-eval compare results/timit/systems/default.json results/timit/systems/openai.json
+    align-eval report results/timit -o report.html
+    """
+
+
+@main.group()
+def prepare() -> None:
+    """Bring a corpus into a manifest, checked against its audio.
+
+    \b
+    align-eval prepare textgrid recordings/ --tier words -o mine.jsonl
+    """
+
+
+def _prepare_command(name: str) -> click.Command:
+    """A subcommand of `prepare` for a registered recipe."""
+    from eval.corpora import recipes
+
+    recipe = recipes[name]
+
+    def run(folder: Path, output: Path, **options: Any) -> None:
+        from eval.manifest import check, write_manifest
+
+        utterances = tuple(recipe.prepare(folder, **options))
+        check(utterances)
+        count = write_manifest(utterances, output)
+        words = sum(len(u.words) for u in utterances)
+        speakers = {u.speaker for u in utterances if u.speaker}
+        click.echo(
+            f"{output}: {count} utterances, {words} words, {len(speakers) or 'unknown'} speakers, "
+            f"{sum(u.duration for u in utterances) / 60:.1f} minutes",
+            err=True,
+        )
+
+    module = recipe.prepare.__module__
+    text = (__import__(module, fromlist=["__doc__"]).__doc__ or "").strip()
+    parameters: list[click.Parameter] = [
+        click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path)),
+        click.Option(["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Manifest to write (JSONL)."),
+    ]
+    parameters += [click.Option(list(option.flags), **option.settings) for option in recipe.options]
+    return click.Command(name, callback=run, params=parameters, help=text, short_help=text.split("\n")[0])
+
+
+def _register_recipes() -> None:
+    from eval.corpora import recipes
+
+    for name in recipes:
+        prepare.add_command(_prepare_command(name))
+
+
+_register_recipes()
+
+
+def _manifests(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument(
+        "manifests", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    )(command)
+
+
+@main.command()
+@_manifests
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
+@click.option("--grid", default="default", show_default=True, help="Settings to try: default, small, or a JSON file of settings.")
+@click.option("--model", default="embedded", show_default=True, help="Checkpoint to align with.")
+@click.option("--transcript", type=click.Choice(["gold", "own"]), default="gold", show_default=True, help="Words to align: the reference's, or the model's own.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+def run(manifests: tuple[Path, ...], output: Path, grid: str, model: str, transcript: str, jobs: int) -> None:
+    """Align every utterance of MANIFESTS with every setting of a grid.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
+    from eval.run import Plan, run_plan
+
+    run_plan(Plan(manifests, grid, model, transcript), output, jobs)
+
+
+@main.command()
+@click.argument("first", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("second", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def compare(first: Path, second: Path) -> None:
+    """Paired difference of two systems on the words that both found.
+
+    FIRST and SECOND are files of the folder `systems` of a run.
+    """
+    from eval.compare import comparison
+    from eval.systems import read_system
+
+    click.echo(comparison(read_system(first), read_system(second)))
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="HTML page; its tables are written beside it as CSV.")
+def report(results: tuple[Path, ...], output: Path) -> None:
+    """One self-contained page on the runs in RESULTS."""
+    from eval.report import write_report
+
+    for path in write_report(results, output):
+        click.echo(str(path))
+
+
+if __name__ == "__main__":
+    main()

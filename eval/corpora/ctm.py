@@ -1,0 +1,70 @@
+"""CTM references of NIST scoring: `recording channel start duration word [confidence]`, one word a line.
+
+DIR holds the `.ctm` files; recordings are found by name, there or under
+`--audio`. Long recordings are cut at pauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from aligner.errors import InputError
+from eval.corpora.base import AUDIO_SUFFIXES, LONGEST, Option, Recipe, files, pieces, recipes
+from eval.manifest import QUALITIES, Utterance, make_utterance
+
+
+def prepare(folder: Path, audio: Path | None = None, quality: str = "gold", language: str = "en") -> Iterator[Utterance]:
+    """Utterances of every recording that the `.ctm` files name.
+
+    Parameters
+    ----------
+    folder : Path
+        With `.ctm` files.
+    audio : Path, optional
+        With the recordings, if elsewhere.
+    quality, language : str
+        Of all utterances.
+    """
+    recordings = {p.stem: p for p in (audio or folder).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES}
+    for table in files(folder, ".ctm"):
+        for name, words in _read(table).items():
+            if name not in recordings:
+                raise InputError(f"utterance {name}: {table} names it, but no audio file {name} is under {audio or folder}")
+            recording = make_utterance(
+                name, recordings[name], words, quality=quality, language=language, source=table.stem
+            )
+            yield from pieces(recording) if recording.duration > LONGEST else (recording,)
+
+
+def _read(table: Path) -> dict[str, list[tuple[str, float, float]]]:
+    found: dict[str, list[tuple[str, float, float]]] = {}
+    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith(";;"):
+            continue
+        try:
+            name, _channel, start, duration, word = line.split()[:5]
+            found.setdefault(name, []).append((word, float(start), float(start) + float(duration)))
+        except ValueError:
+            raise InputError(f"{table}, line {number} is not 'recording channel start duration word': {line!r}") from None
+    return {name: sorted(words, key=lambda w: w[1:]) for name, words in found.items()}
+
+
+recipes.register("ctm")(
+    Recipe(
+        prepare,
+        (
+            Option(
+                ("--audio",),
+                {
+                    "type": click.Path(exists=True, file_okay=False, path_type=Path),
+                    "help": "Folder of the recordings, if not in DIR.",
+                },
+            ),
+            Option(("--quality",), {"type": click.Choice(QUALITIES), "default": "gold", "show_default": True, "help": "Who made the times: people (gold) or an aligner (silver)."}),
+            Option(("--language",), {"default": "en", "show_default": True, "help": "Language code."}),
+        ),
+    )
+)
