@@ -31,6 +31,7 @@ class Aggregation:
         "last:N", "upper-half", "all", or indices such as "3,4" (from 0).
     heads : str
         "all", "alignment" (the checkpoint's own list, whatever its layers),
+        "alignment-or-all" (that list where there is one, else all heads of the layers),
         "top:K" (the K best of this utterance by attention norm), or pairs "3.1,3.5".
     steps : tuple of str
         A source, then steps of `aligner.attention`, one of them combining.
@@ -87,7 +88,7 @@ def choose_heads(
         Unknown form, heads the model does not have, or no list in the checkpoint.
     """
     n_layers, n_heads = attention.logits.shape[:2]
-    if aggregation.heads == "alignment":
+    if aggregation.heads == "alignment" or (aggregation.heads == "alignment-or-all" and alignment_heads):
         if not alignment_heads:
             raise SettingError("--heads alignment: this checkpoint lists no alignment heads; try --heads top:10")
         return alignment_heads
@@ -100,7 +101,7 @@ def choose_heads(
     candidates = tuple(
         (layer, head) for layer in choose_layers(aggregation.layers, n_layers) for head in range(n_heads)
     )
-    if aggregation.heads == "all":
+    if aggregation.heads in ("all", "alignment-or-all"):
         return candidates
     if match := re.fullmatch(r"top:(\d+)", aggregation.heads):
         if not 1 <= int(match[1]) <= len(candidates):

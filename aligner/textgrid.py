@@ -1,0 +1,70 @@
+"""Praat TextGrids: reading gold words, writing alignments. The only importer of praatio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from aligner.core import Word
+from aligner.errors import InputError
+
+WORD_TIERS = ("words", "word", "text", "orthography", "ort", "ortho", "wrd", "mot", "wort")
+SILENCES = frozenset({"", "sil", "sp", "spn", "<p:>", "<p>", "#", "h#", "pau", "<sil>", "*"})
+
+
+def read_words(path: Path, tier: str | None = None) -> tuple[Word, ...]:
+    """Words of a TextGrid, without silences.
+
+    Parameters
+    ----------
+    path : Path
+        Long or short TextGrid in UTF-8 or UTF-16.
+    tier : str, optional
+        Name of the interval tier; found by its usual names when None, or the
+        only interval tier.
+
+    Raises
+    ------
+    InputError
+        Not a TextGrid, or no such tier; the message lists the tiers.
+    """
+    from praatio import textgrid
+    from praatio.utilities.errors import PraatioException
+
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    try:
+        grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, duplicateNamesMode="rename")
+    except (PraatioException, ValueError, IndexError, KeyError, AttributeError, TypeError, OSError) as error:
+        raise InputError(f"{path} is not a TextGrid that praatio reads ({str(error).splitlines()[:1] or type(error).__name__})") from error
+    tiers = {t.name: t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)}
+    if tier is None:
+        named = [name for wanted in WORD_TIERS for name in tiers if name.strip().lower() == wanted]
+        named += [name for name in tiers if "word" in name.lower()]
+        choices = named[:1] or (list(tiers) if len(tiers) == 1 else [])
+        if not choices:
+            raise InputError(f"{path}: which tier holds the words? give --tier, one of {', '.join(tiers) or '(none)'}")
+        tier = choices[0]
+    if tier not in tiers:
+        raise InputError(f"{path} has no interval tier {tier!r}: it has {', '.join(tiers) or 'none'}")
+    entries = [e for e in tiers[tier].entries if e.label.strip().lower() not in SILENCES]
+    return tuple(Word(e.label.strip(), float(e.start), float(e.end)) for e in entries)
+
+
+def write_tiers(path: Path, tiers: Iterable[tuple[str, Iterable[Word]]], duration: float) -> None:
+    """Write interval tiers as a long TextGrid; gaps become empty intervals.
+
+    Parameters
+    ----------
+    path : Path
+    tiers : iterable of (name, words)
+    duration : float
+        Seconds; every tier ends there.
+    """
+    from praatio import textgrid
+
+    grid = textgrid.Textgrid()
+    for name, words in tiers:
+        entries = [(w.start, w.end, w.text) for w in words] or [(0.0, duration, "")]
+        grid.addTier(textgrid.IntervalTier(name, entries, 0.0, duration))
+    grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
