@@ -1,8 +1,8 @@
-"""Named bundles of choices: this project's default, and what published tools do.
+"""Bundles of settings: this tool's default, and those that reproduce other tools.
 
-Each preset reproduces a tool's path through the attention: what is read, the
-order of the steps, the row of the decoder that a token is timed by. Silence
-detectors and clean-up rules that tools add afterwards are not part of it.
+A preset reproduces a tool's way through the attention: what is read, the order
+of the steps, the decoder row that times a token. Silence detectors and
+clean-up rules that tools add afterwards are not part of it.
 """
 
 from __future__ import annotations
@@ -14,47 +14,46 @@ from aligner.aggregation import Aggregation
 
 @dataclass(frozen=True)
 class Preset:
-    """Choices that belong together.
+    """An aggregation and what goes with it.
 
     Attributes
     ----------
     aggregation : Aggregation
-    path : str
-        A finder of `aligner.warping.paths`.
-    pauses : str
-        "trim" or "keep".
-    units : str
-        "subword" or "character".
+    path, pauses, units : str
+        As in `aligner.settings.Settings`.
+    source : str
+        What it reproduces.
     """
 
     aggregation: Aggregation
     path: str = "dtw"
     pauses: str = "keep"
     units: str = "subword"
+    source: str = ""
 
 
 PRESETS: dict[str, Preset] = {
-    "default": Preset(Aggregation("last:1", "all", ("softmax-crop", "mean")), pauses="trim"),
-    # openai-whisper `find_alignment`: its statistics run over the prompt's rows too.
+    "default": Preset(Aggregation(), pauses="trim", source="mean over all heads of the last layers"),
+    # Its statistics over the tokens include the prompt and the end, so the text rows are taken last.
     "openai": Preset(
-        Aggregation("all", "alignment", ("crop-softmax", "standardise", "median:7", "mean", "text-rows"))
+        Aggregation("upper-half", "alignment-or-all", ("crop-softmax", "standardise", "median:7", "mean", "text-rows")),
+        source="openai-whisper, whisper/timing.py find_alignment",
     ),
-    # transformers `return_token_timestamps`: no attention for the first token, which starts at 0.
+    # Generation keeps no attention of the step that made the first token, which therefore starts at 0.
     "huggingface": Preset(
-        Aggregation("all", "alignment", ("softmax-crop", "later-rows", "standardise", "median:7", "mean")),
+        Aggregation("upper-half", "alignment", ("softmax-crop", "later-rows", "standardise", "median:7", "mean")),
         path="dtw-later",
+        source="transformers 5, WhisperForConditionalGeneration.generate(return_token_timestamps=True)",
     ),
-    # whisper-timestamped `perform_word_alignment`.
     "whisper-timestamped": Preset(
         Aggregation(
-            "all", "alignment", ("logits", "text-rows", "median:9", "softmax", "mean", "column-norm")
-        )
-    ),
-    # arXiv 2509.09987, released code: median before the softmax, heads ranked per utterance.
-    "char-alignment": Preset(
-        Aggregation(
-            "all", "top:15", ("logits", "median:7", "softmax", "column-norm", "mean", "text-rows")
+            "upper-half", "alignment-or-all", ("logits", "text-rows", "median:9", "softmax", "mean", "column-norm")
         ),
+        source="whisper-timestamped, perform_word_alignment",
+    ),
+    "char-alignment": Preset(
+        Aggregation("all", "top:15", ("logits", "median:7", "softmax", "column-norm", "mean", "text-rows")),
         units="character",
+        source="whisper-char-alignment (arXiv 2509.09987)",
     ),
 }
