@@ -9,10 +9,10 @@ from aligner.core import Word
 from aligner.errors import InputError
 
 WORD_TIERS = ("words", "word", "text", "orthography", "ort", "ortho", "wrd", "mot", "wort")
-SILENCES = frozenset({"", "sil", "sp", "spn", "<p:>", "<p>", "#", "h#", "pau", "<sil>", "*"})
+SILENCES = frozenset({"sil", "sp", "spn", "<p:>", "<p>", "#", "h#", "pau", "<sil>", "*"})
 
 
-def read_words(path: Path, tier: str | None = None) -> tuple[Word, ...]:
+def read_words(path: Path, tier: str | None = None, silences: frozenset[str] = SILENCES) -> tuple[Word, ...]:
     """Words of a TextGrid, without silences.
 
     Parameters
@@ -22,6 +22,8 @@ def read_words(path: Path, tier: str | None = None) -> tuple[Word, ...]:
     tier : str, optional
         Name of the interval tier; found by its usual names when None, or the
         only interval tier.
+    silences : frozenset of str
+        Lower-case labels that are no words; empty labels never are.
 
     Raises
     ------
@@ -36,7 +38,9 @@ def read_words(path: Path, tier: str | None = None) -> tuple[Word, ...]:
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, duplicateNamesMode="rename")
     except (PraatioException, ValueError, IndexError, KeyError, AttributeError, TypeError, OSError) as error:
-        raise InputError(f"{path} is not a TextGrid that praatio reads ({str(error).splitlines()[:1] or type(error).__name__})") from error
+        raise InputError(
+            f"{path} is not a TextGrid that praatio reads ({type(error).__name__})"
+        ) from error
     tiers = {t.name: t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)}
     if tier is None:
         named = [name for wanted in WORD_TIERS for name in tiers if name.strip().lower() == wanted]
@@ -47,7 +51,7 @@ def read_words(path: Path, tier: str | None = None) -> tuple[Word, ...]:
         tier = choices[0]
     if tier not in tiers:
         raise InputError(f"{path} has no interval tier {tier!r}: it has {', '.join(tiers) or 'none'}")
-    entries = [e for e in tiers[tier].entries if e.label.strip().lower() not in SILENCES]
+    entries = [e for e in tiers[tier].entries if e.label.strip() and e.label.strip().lower() not in silences]
     return tuple(Word(e.label.strip(), float(e.start), float(e.end)) for e in entries)
 
 

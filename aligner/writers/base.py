@@ -1,0 +1,120 @@
+"""What all formats share: the protocol, the options, how words become text."""
+
+from __future__ import annotations
+
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aligner.core import Alignment, Word
+from aligner.registry import Registry
+
+
+@dataclass(frozen=True)
+class WriterOptions:
+    """Choices of the formats that have any.
+
+    Attributes
+    ----------
+    cues : str
+        Subtitles by "sentence" or by "word".
+    max_chars : int
+        Characters in a subtitle line.
+    max_lines : int
+        Lines in a subtitle.
+    max_duration : float
+        Seconds of a subtitle.
+    highlight : bool
+        Mark the word being spoken, where the format can.
+    token_tier, flag_tier : bool
+        Further TextGrid and ELAN tiers.
+    stem : str
+        Name of the recording, for formats that carry it.
+    """
+
+    cues: str = "sentence"
+    max_chars: int = 42
+    max_lines: int = 2
+    max_duration: float = 7.0
+    highlight: bool = False
+    token_tier: bool = False
+    flag_tier: bool = False
+    stem: str = "audio"
+
+
+class Format(Protocol):
+    """An output format.
+
+    Attributes
+    ----------
+    suffix : str
+        With its dot.
+    precision : float
+        Seconds to which times survive writing.
+    """
+
+    suffix: str
+    precision: float
+
+    def write(self, alignment: Alignment, path: Path, options: WriterOptions) -> None:
+        """Write a file; the caller makes it atomic."""
+
+    def read(self, path: Path) -> tuple[Word, ...]:
+        """Words of a file that `write` made (subtitles: with one word a cue)."""
+
+
+formats: Registry[Format] = Registry("format")
+
+
+def render(name: str, alignment: Alignment, options: WriterOptions) -> bytes:
+    """A format's file as bytes, for standard output.
+
+    Raises
+    ------
+    SettingError
+        Unknown format.
+    """
+    part = formats[name]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"out{part.suffix}"
+        part.write(alignment, path, options)
+        return path.read_bytes()
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text is in a script written without spaces between words."""
+    letter = next((c for c in text if c.isalpha()), "")
+    name = unicodedata.name(letter, "") if letter else ""
+    return name.startswith(("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "MYANMAR"))
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words as running text: spaces between them, except inside scripts that have none.
+
+    Examples
+    --------
+    >>> join_words(["Hello,", "world"]), join_words(["你", "好"])
+    ('Hello, world', '你好')
+    """
+    joined = ""
+    for word in words:
+        close = joined and unspaced(joined[-1]) and unspaced(word)
+        joined += word if not joined or close else f" {word}"
+    return joined
+
+
+def milliseconds(words: Sequence[Word]) -> list[tuple[int, int]]:
+    """Rounded times; neighbours never overlap and no word is empty.
+
+    Words that share a boundary still share it: each boundary is rounded by itself.
+    """
+    times: list[tuple[int, int]] = []
+    previous = 0
+    for word in words:
+        start = max(previous, round(word.start * 1000))
+        previous = max(start + 1, round(word.end * 1000))
+        times.append((start, previous))
+    return times

@@ -1,0 +1,78 @@
+"""JSON with whisper's keys, so that scripts written for it read this too, and what it lacks beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aligner.core import Alignment, Word
+from aligner.writers.base import WriterOptions, formats, join_words, unspaced
+
+
+def as_dict(alignment: Alignment) -> dict[str, Any]:
+    """Whisper's layout: text, segments with words, language; plus duration and provenance.
+
+    As in whisper, a word carries the space in front of it.
+    """
+    segments = []
+    for number, (first, stop) in enumerate(alignment.segments or ((0, len(alignment.words)),)):
+        words = alignment.words[first:stop]
+        if words:
+            text = join_words([w.text for w in words])
+            segments.append(
+                {"id": number, "start": _round(words[0].start), "end": _round(words[-1].end), "text": f" {text}",
+                 "words": [_word(w) for w in words]}
+            )  # fmt: skip
+    return {
+        "text": join_words([w.text for w in alignment.words]),
+        "segments": segments,
+        "language": alignment.language,
+        "duration": _round(alignment.duration),
+        "provenance": alignment.provenance,
+    }
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 6)
+
+
+def _word(word: Word) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "word": word.text if unspaced(word.text) else f" {word.text}",
+        "start": _round(word.start),
+        "end": _round(word.end),
+    }
+    if word.probability is not None:
+        entry["probability"] = round(word.probability, 4)
+    if word.agreement is not None:
+        entry["agreement"] = round(word.agreement, 4)
+    if word.flags:
+        entry["flags"] = list(word.flags)
+    return entry
+
+
+class Json:
+    """One object, UTF-8, indented."""
+
+    suffix = ".json"
+    precision = 1e-6
+
+    def write(self, alignment: Alignment, path: Path, options: WriterOptions) -> None:
+        """See `Format`."""
+        path.write_text(json.dumps(as_dict(alignment), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    def read(self, path: Path) -> tuple[Word, ...]:
+        """See `Format`."""
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(
+            Word(
+                w["word"].removeprefix(" "), w["start"], w["end"], w.get("probability"), w.get("agreement"),
+                tuple(w.get("flags", ())),
+            )
+            for segment in data["segments"]
+            for w in segment["words"]
+        )  # fmt: skip
+
+
+formats.register("json")(Json())

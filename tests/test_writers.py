@@ -1,0 +1,98 @@
+"""Every format reads back to the same words and times."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pysubs2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aligner.core import Alignment, Word
+from aligner.textgrid import read_words
+from aligner.writers import WriterOptions, formats, join_words, render
+
+CHARACTERS = st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), exclude_characters="\u2060\ufeff")
+NASTY = st.sampled_from(["a,b", '"q"', "-->", "<b>", "{x}", "a\\b", "&amp;", "naïve", "é", "日本", "🙂", "שלום", "'s", "#"])
+
+
+@st.composite
+def alignments(draw: st.DrawFn) -> Alignment:
+    texts = draw(st.lists(NASTY | st.text(CHARACTERS, min_size=1, max_size=8).filter(str.strip), max_size=8))
+    words, at = [], 0.0
+    for text in texts:
+        start = at + draw(st.floats(0, 2))
+        at = start + draw(st.floats(0.02, 1))
+        words.append(Word(text, round(start, 4), round(at, 4), draw(st.none() | st.floats(0, 1).map(lambda p: round(p, 4)))))
+        at = round(at, 4)
+    return Alignment(tuple(words), at + 1)
+
+
+@pytest.mark.parametrize("name", list(formats))
+@settings(max_examples=60, deadline=None)
+@given(alignment=alignments())
+def test_words_and_times_survive(name: str, alignment: Alignment) -> None:
+    part = formats[name]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"x{part.suffix}"
+        part.write(alignment, path, WriterOptions(cues="word", stem="x"))
+        found = part.read(path)
+    assert [w.text for w in found] == [w.text for w in alignment.words]
+    for word, other in zip(alignment.words, found, strict=True):
+        assert abs(word.start - other.start) <= part.precision / 2 + 6e-4
+        assert abs(word.end - other.end) <= part.precision / 2 + 6e-4
+
+
+WORDS = tuple(
+    Word(text, i * 0.4 + 0.1, i * 0.4 + 0.4, 0.5, flags=("long",) if i == 2 else ())
+    for i, text in enumerate("She had your dark suit. In greasy wash water all year, every year!".split())
+)
+ALIGNMENT = Alignment(WORDS, 6.0, "en", {"model": "test"}, tokens=WORDS[:2])
+
+
+@pytest.mark.parametrize("name", list(formats))
+def test_golden_file(name: str, update_golden: bool) -> None:
+    golden = Path(__file__).parent / "golden" / f"alignment{formats[name].suffix}"
+    found = render(name, ALIGNMENT, WriterOptions(stem="talk"))
+    if update_golden:
+        golden.write_bytes(found)
+    assert found == golden.read_bytes()
+
+
+@pytest.mark.parametrize("name", list(formats))
+def test_no_words_is_still_a_valid_file(name: str, tmp_path: Path) -> None:
+    part = formats[name]
+    path = tmp_path / f"x{part.suffix}"
+    part.write(Alignment((), 1.0), path, WriterOptions(token_tier=True, flag_tier=True))
+    assert part.read(path) == ()
+
+
+def test_sentence_cues_respect_their_limits() -> None:
+    options = WriterOptions(max_chars=20, max_lines=2, max_duration=2.0)
+    subtitles = pysubs2.SSAFile.from_string(render("srt", ALIGNMENT, options).decode())
+    assert [e.plaintext for e in subtitles][0] == "She had your dark\nsuit."
+    for event in subtitles:
+        assert event.end - event.start <= 2000
+        assert all(len(line) <= 20 for line in event.plaintext.split("\n"))
+    assert " ".join(e.plaintext.replace("\n", " ") for e in subtitles) == ALIGNMENT.text
+    assert all(a.end <= b.start for a, b in zip(subtitles, subtitles[1:]))  # noqa: B905
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"), [("srt", "<u>had</u>"), ("vtt", "<00:00:00.500>had"), ("ass", "{\\k40}had")]
+)
+def test_highlighting_marks_the_spoken_word(name: str, mark: str) -> None:
+    assert mark in render(name, ALIGNMENT, WriterOptions(highlight=True)).decode()
+    assert len(pysubs2.SSAFile.from_string(render(name, ALIGNMENT, WriterOptions(highlight=True)).decode())) > 1
+
+
+def test_optional_tiers(tmp_path: Path) -> None:
+    formats["textgrid"].write(ALIGNMENT, tmp_path / "x.TextGrid", WriterOptions(token_tier=True, flag_tier=True))
+    assert [w.text for w in read_words(tmp_path / "x.TextGrid", "tokens")] == ["She", "had"]
+    assert [(w.text, w.start) for w in read_words(tmp_path / "x.TextGrid", "flags")] == [("long", pytest.approx(0.9))]
+
+
+def test_scripts_without_spaces_are_joined_without_spaces() -> None:
+    assert join_words(["你", "好", "Bob", "said"]) == "你好 Bob said"
