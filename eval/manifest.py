@@ -205,11 +205,9 @@ def load_audio(utterance: Utterance, sample_rate: int = 16_000) -> Audio:
     InputError
         The file is missing or cannot be decoded.
     """
-    from aligner.audio import read_audio
+    from aligner.audio import stream
 
-    audio = read_audio(Path(utterance.audio), sample_rate)
-    first = round(utterance.offset * sample_rate)
-    return Audio(audio.samples[first : first + round(utterance.duration * sample_rate)], sample_rate)
+    return stream(Path(utterance.audio), sample_rate, utterance.offset, utterance.offset + utterance.duration)
 
 
 def check(utterances: Sequence[Utterance]) -> None:

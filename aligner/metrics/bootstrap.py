@@ -74,7 +74,8 @@ def group_weights(groups: Sequence[Hashable], draws: int = DRAWS, seed: int = 0)
     names = {name: k for k, name in enumerate(dict.fromkeys(groups))}
     index = np.array([names[g] for g in groups], dtype=np.intp)
     drawn = np.random.default_rng(seed).integers(0, max(1, len(names)), (draws, len(names)))
-    counts = np.stack([np.bincount(row, minlength=len(names)) for row in drawn]) if names else np.zeros((draws, 0))
+    flat = drawn + len(names) * np.arange(draws)[:, None]
+    counts = np.bincount(flat.ravel(), minlength=draws * len(names)).reshape(draws, len(names))
     return counts[:, index].astype(float)
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aligner.audio import SOUNDFILE_SUFFIXES as AUDIO_SUFFIXES
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.registry import Registry
 from eval.manifest import Utterance
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff")
 LONGEST = 20.0  # seconds of a piece of a long recording
 PAUSE = 1.0  # seconds without a word at which a long recording is always cut
 MARGIN = 0.25  # seconds of sound kept around the words of a piece

@@ -1,0 +1,356 @@
+"""Run a grid of settings over manifests: one forward pass per utterance serves them all.
+
+A results folder holds
+
+* `run.json`: what was run, on what, with which versions. No clock, no timings:
+  the same run gives the same bytes;
+* `words.jsonl`: one line per utterance with the times of every setting, appended
+  while the run goes on (so a killed run resumes) and put in order at its end;
+* `systems/NAME.json`: the same, a file per setting, for compare and report;
+* `scores.csv`: the scores of every setting;
+* `maps/`: attention of the worst utterances, for the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aligner.core import Path as TokenPath
+from aligner.core import TokenFrameMap, Tokens, Word
+from aligner.errors import InputError
+from eval.grid import Setting, Shape, settings_of
+from eval.manifest import Utterance, check, load_audio, read_manifest
+from eval.systems import Recording, System, write_system
+
+if TYPE_CHECKING:
+    from aligner.models import SpeechModel
+    from eval.baselines import CtcHead
+
+DECIMALS = 4  # of times in seconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Attributes
+    ----------
+    manifests : tuple of Path
+    grid : str
+        Name of a grid or a JSON file.
+    model : str
+    transcript : str
+        "gold" or "own".
+    """
+
+    manifests: tuple[Path, ...]
+    grid: str = "default"
+    model: str = "embedded"
+    transcript: str = "gold"
+
+    @property
+    def command(self) -> str:
+        """What gives this run again."""
+        parts = ["align-eval run", *map(str, self.manifests), "--grid", self.grid, "--model", self.model]
+        return " ".join([*parts, *(["--transcript", self.transcript] if self.transcript != "gold" else [])])
+
+
+class Aligner:
+    """A model with a grid of settings, as one process holds it."""
+
+    def __init__(self, model: str, grid: str, transcript: str) -> None:
+        from aligner.models import load_model
+        from eval.baselines import load_ctc_head
+
+        # One thread: the order of additions, and so the last digit, is the same however many processes run.
+        self.model: SpeechModel = load_model(model, threads=1)
+        self.head: CtcHead | None = load_ctc_head(model)
+        self.transcript = transcript
+        self.settings = settings_of(grid, self.shape())
+
+    def shape(self) -> Shape:
+        """Layers and heads of the decoder, seen in the attention of half a second of silence."""
+        import numpy as np
+
+        from aligner.core import Audio
+
+        encoded = self.model.encode(Audio(np.zeros(self.model.sample_rate // 2, np.float32), self.model.sample_rate))
+        layers, heads = self.model.attend(encoded, self.model.tokenize("a")).logits.shape[:2]
+        return Shape(layers, heads, bool(self.model.alignment_heads), self.head is not None)
+
+    def align(self, utterance: Utterance) -> dict[str, Any]:
+        """The line of an utterance in `words.jsonl`: texts, and per setting the times.
+
+        Raises
+        ------
+        InputError
+            The utterance does not fit the model; the sentence names it.
+        """
+        audio = load_audio(utterance, self.model.sample_rate)
+        try:
+            encoded = self.model.encode(audio)
+            # Pieces that only one setting's units have would misplace the others, so all get the same words.
+            text = utterance.text if self.transcript == "gold" else self.model.transcribe(encoded, utterance.language)
+            language = utterance.language if utterance.language in self.model.languages else None
+            lattice = Lattice(self.model, encoded, text, language)
+            found = {s.name: self._times(s, lattice, audio.duration) for s in self.settings} if text.split() else {}
+        except InputError as error:
+            raise InputError(f"utterance {utterance.id}: {error}") from error
+        texts = [span.text for span in lattice.tokens("subword").words] if found else []
+        times = {name: [[round(a, DECIMALS), round(b, DECIMALS)] for a, b in pairs] for name, pairs in found.items()}
+        return {"id": utterance.id, "words": texts, "times": times}
+
+    def _times(self, setting: Setting, lattice: Lattice, duration: float) -> list[tuple[float, float]]:
+        from eval.baselines import uniform_times
+
+        if setting.aggregation is None:
+            texts = [span.text for span in lattice.tokens("subword").words]
+            if setting.baseline == "ctc":
+                assert self.head is not None
+                pairs = self.head.times(texts, lattice.encoded, self.model.frame_duration)
+                return [(a, min(b, duration)) for a, b in pairs]
+            return uniform_times(texts, duration)
+        return [(w.start, w.end) for w in lattice.words(setting, duration)]
+
+
+class Lattice:
+    """Everything of one utterance that settings share: tokens, attention, maps and paths, each computed once."""
+
+    def __init__(self, model: SpeechModel, encoded: Any, text: str, language: str | None) -> None:
+        self.model, self.encoded, self.text, self.language = model, encoded, text, language
+        self._tokens: dict[str, Tokens] = {}
+        self._attention: dict[tuple[int, ...], Any] = {}
+        self._evidence: dict[Any, TokenFrameMap] = {}
+        self._paths: dict[Any, TokenPath] = {}
+
+    def tokens(self, units: str) -> Tokens:
+        if units not in self._tokens:
+            self._tokens[units] = self.model.tokenize(self.text, units, self.language)
+        return self._tokens[units]
+
+    def evidence(self, setting: Setting) -> TokenFrameMap:
+        from aligner.aggregation import aggregate
+
+        tokens = self.tokens(setting.units)
+        key = (setting.aggregation, tokens.ids)
+        if key not in self._evidence:
+            if tokens.ids not in self._attention:
+                self._attention[tokens.ids] = self.model.attend(self.encoded, tokens, self.language)
+            assert setting.aggregation is not None
+            self._evidence[key] = aggregate(self._attention[tokens.ids], setting.aggregation, self.model.alignment_heads)
+        return self._evidence[key]
+
+    def path(self, setting: Setting) -> TokenPath:
+        from aligner.warping import warp
+
+        key = (setting.aggregation, self.tokens(setting.units).ids, setting.path)
+        if key not in self._paths:
+            self._paths[key] = warp(self.evidence(setting), setting.path)
+        return self._paths[key]
+
+    def words(self, setting: Setting, duration: float) -> tuple[Word, ...]:
+        from aligner.words import time_words
+
+        tokens = self.tokens(setting.units)
+        return time_words(self.path(setting), self.evidence(setting), tokens, duration, setting.pauses).words
+
+
+def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:
+    """Run, or go on with, a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    output : Path
+        Results folder.
+    jobs : int
+        Processes. The results do not depend on it.
+
+    Raises
+    ------
+    AlignerError
+        Manifests that do not hold, a folder with the results of another plan, a model that does not load.
+    """
+    from aligner.files import atomic_write
+
+    utterances = _utterances(plan.manifests)
+    aligner = Aligner(plan.model, plan.grid, plan.transcript)
+    provenance = _provenance(plan, utterances, aligner)
+    record = output / "run.json"
+    text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
+    if record.exists():
+        if record.read_text(encoding="utf-8") != text:
+            raise InputError(
+                f"{output} holds a run with other manifests, model, grid or versions: give another -o, or delete it"
+            )
+    else:
+        check(utterances)
+        with atomic_write(record) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    stream = output / "words.jsonl"
+    lines = _resume(stream, {u.id for u in utterances})
+    missing = [u for u in utterances if u.id not in lines]
+    if missing:
+        with stream.open("a", encoding="utf-8") as handle:
+            for line in _progress(_aligned(missing, plan, aligner, jobs), len(utterances), len(lines)):
+                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+                lines[line["id"]] = line
+    ordered = [lines[u.id] for u in utterances]
+    with atomic_write(stream) as temporary:
+        temporary.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in ordered), encoding="utf-8")
+    _finish(utterances, ordered, aligner, provenance, output)
+
+
+def _utterances(manifests: Sequence[Path]) -> list[Utterance]:
+    utterances = [u for manifest in manifests for u in read_manifest(manifest)]
+    seen: set[str] = set()
+    for utterance in utterances:
+        if utterance.id in seen:
+            raise InputError(f"utterance {utterance.id} is in two of the manifests: give each corpus once")
+        seen.add(utterance.id)
+    return utterances
+
+
+def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    import aligner as package
+
+    return {
+        "command": plan.command,
+        "model": {
+            "name": plan.model,
+            "revision": aligner.model.revision,
+            "weights": _digest_of_weights(aligner.model),
+            "alignment_heads": [list(pair) for pair in aligner.model.alignment_heads],
+            "supervised_heads": [list(pair) for pair in aligner.model.supervised_heads],
+        },
+        "transcript": plan.transcript,
+        "manifests": [{"name": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in plan.manifests],
+        "utterances": len(utterances),
+        "grid": plan.grid,
+        "settings": {s.name: {"family": s.family, **s.describe()} for s in aligner.settings},
+        "versions": {
+            "aligner": package.__version__,
+            **{name: version(name) for name in ("torch", "transformers", "numpy", "dtw-python")},
+        },
+    }
+
+
+def _digest_of_weights(model: SpeechModel) -> str:
+    """Tells apart checkpoints of one name; the embedded one is retrained in place."""
+    network = getattr(model, "network", None)
+    if network is None:
+        return "unknown"
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _resume(stream: Path, known: set[str]) -> dict[str, dict[str, Any]]:
+    """Lines of an earlier run; what a kill left of a last line is cut off."""
+    if not stream.exists():
+        return {}
+    lines: dict[str, dict[str, Any]] = {}
+    whole = 0
+    with stream.open("rb") as handle:
+        for raw in handle:
+            try:
+                line = json.loads(raw) if raw.endswith(b"\n") else None
+            except ValueError:
+                line = None
+            if line is None or line.get("id") not in known:
+                break
+            lines[line["id"]] = line
+            whole += len(raw)
+    os.truncate(stream, whole)
+    return lines
+
+
+_worker: Aligner | None = None
+
+
+def _start_worker(plan: Plan) -> None:
+    global _worker
+    _worker = Aligner(plan.model, plan.grid, plan.transcript)
+
+
+def _work(utterance: Utterance) -> dict[str, Any]:
+    assert _worker is not None
+    return _worker.align(utterance)
+
+
+def _aligned(utterances: Sequence[Utterance], plan: Plan, aligner: Aligner, jobs: int) -> Iterator[dict[str, Any]]:
+    if jobs == 1:
+        yield from map(aligner.align, utterances)
+        return
+    from multiprocessing import get_context
+
+    with get_context("spawn").Pool(min(jobs, len(utterances)), _start_worker, (plan,)) as pool:
+        yield from pool.imap_unordered(_work, utterances)
+
+
+def _progress(lines: Iterator[dict[str, Any]], total: int, done: int) -> Iterator[dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("utterances", total=total, completed=done)
+        for line in lines:
+            yield line
+            progress.advance(task)
+
+
+def _finish(
+    utterances: Sequence[Utterance],
+    lines: Sequence[dict[str, Any]],
+    aligner: Aligner,
+    provenance: dict[str, Any],
+    output: Path,
+) -> None:
+    """Systems, scores and maps out of the times; all derived, so written anew each time."""
+    from eval.crossvalidation import cross_validated
+    from eval.scoring import write_scores
+    from eval.worst import save_worst
+
+    short = {key: provenance[key] for key in ("command", "model", "transcript", "manifests", "versions")}
+    systems = [
+        System(
+            setting.name,
+            setting.family,
+            tuple(_recording(u, line, setting.name) for u, line in zip(utterances, lines, strict=True)),
+            setting.describe(),
+            short,
+        )
+        for setting in aligner.settings
+    ]
+    systems.append(cross_validated(systems))
+    for system in systems:
+        write_system(system, output / "systems")
+    write_scores(systems, output / "scores.csv")
+    save_worst(utterances, systems, aligner, output / "maps")
+
+
+def _recording(utterance: Utterance, line: dict[str, Any], setting: str) -> Recording:
+    times = line["times"].get(setting, [])
+    estimated = tuple(Word(text, a, b) for text, (a, b) in zip(line["words"], times, strict=bool(times)))
+    return Recording(
+        utterance.id,
+        utterance.source,
+        utterance.quality,
+        utterance.speaker,
+        utterance.duration,
+        utterance.words,
+        estimated,
+    )

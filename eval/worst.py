@@ -1,0 +1,59 @@
+"""Attention of the utterances that the default setting gets most wrong, kept so that a report can show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eval.manifest import Utterance, load_audio
+from eval.systems import Recording, System
+
+if TYPE_CHECKING:
+    from eval.run import Aligner
+
+COUNT = 6
+SHOWN = "default"
+
+
+def worst_recordings(system: System, count: int = COUNT) -> list[Recording]:
+    """Recordings of largest boundary error."""
+    scored = [(r.scores, r) for r in system.recordings if r.estimated]
+    kept = [(s.boundary_error, r) for s, r in scored if s.n_matched]
+    return [r for _, r in sorted(kept, key=lambda item: (-item[0], item[1].id))[:count]]
+
+
+def save_worst(utterances: Sequence[Utterance], systems: Sequence[System], aligner: Aligner, folder: Path) -> None:
+    """Write the map, tokens and path of the worst utterances of the default setting.
+
+    Each is a pair K.npy (float16, tokens + 1 by frames) and K.json.
+    """
+    from aligner.files import atomic_write
+    from eval.run import Lattice
+
+    setting = next((s for s in aligner.settings if s.name == SHOWN), None)
+    if setting is None or aligner.transcript != "gold":
+        return
+    by_id = {u.id: u for u in utterances}
+    shown = next(s for s in systems if s.name == SHOWN)
+    folder.mkdir(parents=True, exist_ok=True)
+    for rank, recording in enumerate(worst_recordings(shown)):
+        utterance = by_id[recording.id]
+        encoded = aligner.model.encode(load_audio(utterance, aligner.model.sample_rate))
+        language = utterance.language if utterance.language in aligner.model.languages else None
+        lattice = Lattice(aligner.model, encoded, utterance.text, language)
+        evidence, path = lattice.evidence(setting), lattice.path(setting)
+        with atomic_write(folder / f"{rank}.npy") as temporary:
+            np.save(temporary, evidence.values.astype(np.float16))
+        details = {
+            "id": recording.id,
+            "setting": SHOWN,
+            "frame_duration": evidence.frame_duration,
+            "tokens": [*lattice.tokens(setting.units).texts, "end"],
+            "path": [path.tokens.tolist(), path.frames.tolist()],
+        }
+        with atomic_write(folder / f"{rank}.json") as temporary:
+            temporary.write_text(json.dumps(details, ensure_ascii=False) + "\n", encoding="utf-8")
