@@ -1,0 +1,256 @@
+"""Where each word of a long transcript is spoken, roughly: what keeps errors local in long recordings.
+
+Two ways to find out. A checkpoint with a CTC head gives the probability of
+every character at every frame, and one pass over the recording follows the
+text through them (`Tracker`); words may be skipped, and speech that is not in
+the text falls between words. Without such a head, the model's own words are
+matched with the transcript's (`by_recognition`).
+
+Conventions
+-----------
+Frames are the encoder's. Scores are natural logarithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.core import Word
+from aligner.text import spoken_form
+
+UNWRITTEN = 2.5  # cost of a frame that sounds like speech but lies between words
+SKIP = 6.0  # cost of a word that is not spoken
+BEHIND, AHEAD = 1000, 2500  # characters kept around the best one
+_SLIDE = 50  # frames between moves of that band
+_TIDY = 3000  # frames between clean-ups of the history
+_TELLING = 5  # letters; longer words are anchors on their own
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A word of the transcript, by its index, and its rough time in seconds."""
+
+    word: int
+    start: float
+    end: float
+
+
+class Tracker:
+    """Follow a text through CTC posteriors, frame by frame, with memory that does not grow with the audio.
+
+    A Viterbi search over the characters of all words, held to a band around
+    its best state. Every state carries a link to the record of the word that
+    it entered last, so no back-pointers are kept per frame. A character may
+    last over blanks; between words lies a filler state that takes pauses and
+    speech that nobody wrote; fillers may skip words.
+
+    Parameters
+    ----------
+    spellings : sequence of int arrays
+        CTC labels of each word; none empty.
+    blank : int
+        Index of the blank label.
+    space : int
+        Index of the label between words.
+
+    References
+    ----------
+    Graves et al., "Connectionist Temporal Classification", 2006; Young et al.,
+    "Token Passing", 1989.
+    """
+
+    def __init__(self, spellings: Sequence[NDArray[np.intp]], blank: int, space: int) -> None:
+        self.labels = np.concatenate(spellings)
+        self.blank, self.space = blank, space
+        lengths = np.array([len(s) for s in spellings])
+        self.last = np.cumsum(lengths) - 1
+        self.first = np.append(self.last - lengths + 1, len(self.labels))  # closed by a sentinel
+        self.n_words = len(spellings)
+        n_states, n_fillers = len(self.labels), self.n_words + 1
+        self.score = np.full(n_states, -np.inf)
+        self.record = np.full(n_states, -1, np.int32)
+        self.filler = np.full(n_fillers, -np.inf)
+        self.filler[0] = 0.0
+        self.filler_record = np.full(n_fillers, -1, np.int32)
+        self.filler_since = np.zeros(n_fillers, np.int32)  # frame at which the word before it ended
+        self.frame = 0
+        self.low, self.high = 0, 0  # words in the band, half-open
+        self._slide()
+        # History records: which word, when it began, when the one before it ended, and the record before.
+        self.history = np.zeros((4, 1024), np.int32)
+        self.n_records = 0
+
+    def advance(self, log_posteriors: NDArray[np.float32]) -> None:
+        """Take in more frames.
+
+        Parameters
+        ----------
+        log_posteriors : float32 array, shape (frames, labels)
+        """
+        silent = log_posteriors[:, [self.blank, self.space]].max(1)
+        between = np.maximum(silent, log_posteriors.max(1) - UNWRITTEN).astype(np.float64)
+        for scores, gap in zip(log_posteriors.astype(np.float64), between, strict=True):
+            self._step(scores, float(gap))
+            self.frame += 1
+            if self.frame % _SLIDE == 0:
+                self._slide()
+            if self.frame % _TIDY == 0:
+                self._tidy()
+
+    def _step(self, scores: NDArray[np.float64], gap: float) -> None:
+        begin, stop = self.first[self.low], self.first[self.high]
+        state, record = self.score[begin:stop], self.record[begin:stop]
+        first, last = self.first[self.low : self.high] - begin, self.last[self.low : self.high] - begin
+        filler, filler_record = self.filler[self.low : self.high + 1], self.filler_record[self.low : self.high + 1]
+        since = self.filler_since[self.low : self.high + 1]
+
+        emission = scores[self.labels[begin:stop]]
+        advanced = np.empty_like(state)
+        advanced[1:] = state[:-1]
+        # A word is entered from the filler before it or straight from the end of the word before.
+        straight = np.append(-np.inf, state[last[:-1]])
+        from_filler = filler[:-1] >= straight
+        entry = np.where(from_filler, filler[:-1], straight)
+        advanced[first] = entry
+        advanced += emission
+        stayed = state + np.maximum(emission, scores[self.blank])
+        moved = advanced > stayed
+
+        # The filler after a word: entered from its last character, or kept, or reached by skipping words.
+        left = state[last]
+        enters = left > filler[1:]
+        new_filler = filler.copy()
+        new_filler[1:] = np.maximum(left, filler[1:])
+        new_filler += gap
+        new_filler_record, new_since = filler_record.copy(), since.copy()
+        new_filler_record[1:][enters] = record[last[enters]]
+        new_since[1:][enters] = self.frame
+        slope = SKIP * np.arange(len(filler))
+        lifted = new_filler + slope
+        best = np.maximum.accumulate(lifted)
+        source = np.maximum.accumulate(np.where(lifted >= best, np.arange(len(filler)), 0))
+
+        entering = np.flatnonzero(moved[first])
+        ids = self._add(
+            entering + self.low,
+            np.where(from_filler[entering], since[entering], self.frame),
+            np.where(from_filler[entering], filler_record[entering], record[last[entering - 1]]),
+        )
+        carried = np.empty_like(record)
+        carried[1:] = record[:-1]
+        carried[first[entering]] = ids
+        record[:] = np.where(moved, carried, record)
+        state[:] = np.where(moved, advanced, stayed)
+        filler[:] = best - slope
+        filler_record[:] = new_filler_record[source]
+        since[:] = new_since[source]
+
+    def _add(
+        self, words: NDArray[np.intp], previous_ends: NDArray[np.intp], previous: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        count = len(words)
+        while self.n_records + count > self.history.shape[1]:
+            self.history = np.concatenate([self.history, np.zeros_like(self.history)], 1)
+        place = slice(self.n_records, self.n_records + count)
+        self.history[0, place], self.history[1, place] = words, self.frame
+        self.history[2, place], self.history[3, place] = previous_ends, previous
+        self.n_records += count
+        return np.arange(place.start, place.stop, dtype=np.int32)
+
+    def _best(self) -> tuple[int, bool]:
+        """Piece of the best state, and whether that state is the filler before it."""
+        begin, stop = self.first[self.low], self.first[self.high]
+        state, filler = self.score[begin:stop], self.filler[self.low : self.high + 1]
+        if len(state) and state.max() > filler.max():
+            return int(np.searchsorted(self.last, begin + int(state.argmax()))), False
+        return self.low + int(filler.argmax()), True
+
+    def _slide(self) -> None:
+        """Move the band to the best state, and scores to near zero."""
+        word, _ = self._best() if self.high else (0, True)
+        middle = self.first[min(word, self.n_words)]
+        low = max(self.low, min(int(np.searchsorted(self.first, middle - BEHIND)), word))
+        high = min(max(int(np.searchsorted(self.first, middle + AHEAD)), word + 2, self.high), self.n_words)
+        low = min(low, max(high - 1, 0))
+        self.score[: self.first[low]] = -np.inf
+        self.filler[:low] = -np.inf
+        self.low, self.high = low, high
+        top = max(self.score[self.first[low] : self.first[high]].max(), self.filler[low : high + 1].max())
+        self.score -= top
+        self.filler -= top
+
+    def _tidy(self) -> None:
+        """Forget the records that no state links to."""
+        begin, stop = self.first[self.low], self.first[self.high]
+        linked = np.concatenate([self.record[begin:stop], self.filler_record[self.low : self.high + 1]])
+        keep = np.zeros(self.n_records, bool)
+        front = np.unique(linked[linked >= 0])
+        while len(front):
+            keep[front] = True
+            front = np.unique(self.history[3, front])
+            front = front[front >= 0]
+            front = front[~keep[front]]
+        renamed = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # [-1] stays -1
+        kept = self.history[:, : self.n_records][:, keep]
+        kept[3] = renamed[kept[3]]
+        self.n_records = kept.shape[1]
+        self.history[:, : self.n_records] = kept
+        self.record, self.filler_record = (
+            np.where(links < len(renamed) - 1, renamed[np.minimum(links, len(renamed) - 1)], -1).astype(np.int32)
+            for links in (self.record, self.filler_record)
+        )
+
+    def anchors(self, frame_duration: float) -> tuple[Anchor, ...]:
+        """Words that were found, in order.
+
+        Parameters
+        ----------
+        frame_duration : float
+            Seconds.
+        """
+        word, in_filler = self._best()
+        if in_filler:
+            link, end = int(self.filler_record[word]), int(self.filler_since[word])
+        else:
+            begin, stop = self.first[self.low], self.first[self.high]
+            link, end = int(self.record[begin + int(self.score[begin:stop].argmax())]), self.frame
+        found: list[Anchor] = []
+        while link >= 0:
+            number, start, previous_end, previous = (int(v) for v in self.history[:, link])
+            found.append(Anchor(number, start * frame_duration, max(end, start + 1) * frame_duration))
+            link, end = previous, previous_end
+        return tuple(reversed(found))
+
+
+def by_recognition(written: Sequence[str], recognised: Sequence[Word]) -> tuple[Anchor, ...]:
+    """Anchors of a transcript's words that the model itself recognised.
+
+    Parameters
+    ----------
+    written : sequence of str
+        Words of the transcript.
+    recognised : sequence of Word
+        With times from the start of the recording.
+
+    Returns
+    -------
+    tuple of Anchor
+        In order. A single common word is no evidence: it matches anywhere.
+    """
+    heard = [_bare(word.text) for word in recognised]
+    blocks = SequenceMatcher(None, [_bare(word) for word in written], heard).get_matching_blocks()
+    return tuple(
+        Anchor(block.a + i, recognised[block.b + i].start, recognised[block.b + i].end)
+        for block in blocks
+        if block.size > 1 or (block.size and len(heard[block.b]) > _TELLING)
+        for i in range(block.size)
+    )
+
+
+def _bare(word: str) -> str:
+    return spoken_form(word) or word.casefold()

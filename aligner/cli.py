@@ -1,0 +1,205 @@
+"""The `align` command: options, messages and exit codes. The work is in `aligner.pipeline` and `aligner.batch`.
+
+Exit codes: 0 done, 1 a recording failed, 2 wrong usage, 130 interrupted.
+Nothing heavy is imported before the options are known to make sense.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aligner import __version__
+from aligner.errors import AlignerError, SettingError
+
+if TYPE_CHECKING:
+    from aligner.batch import Job, Plan
+    from aligner.core import Alignment
+
+EPILOG = """\b
+Examples:
+  align talk.wav
+  align talk.wav --text talk.txt -f textgrid,srt,vtt,json -o out/
+  align talk.wav --text "she had your dark suit" -f json -o -
+  align recordings/ --text transcripts/ -f all -o out/ --jobs 4 --resume
+  align talk.wav --model openai/whisper-small --language en
+  align talk.wav --layers last:2 --heads all --aggregation mean
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("audio", nargs=-1)
+@click.option(
+    "-t",
+    "--text",
+    metavar="TEXT",
+    help="Transcript: a file, a folder matched by file stem (.txt, .lab), the words themselves, or - for standard input. Recognised by the model when left out.",
+)
+@click.option(
+    "-f",
+    "--format",
+    "formats",
+    metavar="LIST",
+    help="textgrid, srt, vtt, ass, json, ctm, csv, tsv, audacity, eaf, several with commas, or all.  [default: textgrid]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="A file (its extension names the format), a folder, or - for standard output.  [default: the current folder]",
+)
+@click.option(
+    "-m", "--model", default="embedded", show_default=True, help="embedded, a checkpoint folder, or a hub name."
+)
+@click.option("-l", "--language", metavar="CODE", help="Language code such as en; detected when left out.")
+@click.option("--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True)
+@click.option("--channel", type=click.IntRange(min=0), help="Channel to read, from 0; the mean of all when left out.")
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="PATTERN",
+    help="Part of the transcript that is not spoken: speakers, headings, brackets or a regular expression; repeatable.",
+)
+@click.option("--encoding", metavar="NAME", help="Encoding of transcripts without a byte order mark.  [default: utf-8]")
+@click.option(
+    "--preset",
+    default="default",
+    show_default=True,
+    metavar="NAME",
+    help="default, openai, huggingface, whisper-timestamped or char-alignment.",
+)
+@click.option(
+    "--layers", metavar="LAYERS", help="Decoder layers read: last:N, upper-half, all, or indices such as 3,4."
+)
+@click.option(
+    "--heads",
+    metavar="HEADS",
+    help="Heads read: all, alignment (the checkpoint's list), top:K, or pairs such as 3.1,3.5.",
+)
+@click.option("--aggregation", metavar="NAME", help="How heads are combined: mean, max or geometric-mean.")
+@click.option("--steps", metavar="LIST", help="All attention steps in order, with commas.")
+@click.option("--path", metavar="NAME", help="Path finder, such as dtw.")
+@click.option(
+    "--pauses",
+    type=click.Choice(["trim", "keep"]),
+    help="trim: a pause belongs to no word; keep: a word lasts until the next.",
+)
+@click.option("--units", type=click.Choice(["subword", "character"]), help="What the transcript is teacher-forced as.")
+@click.option(
+    "--vad",
+    type=click.Choice(["energy", "silero"]),
+    default="energy",
+    show_default=True,
+    help="Speech detector for audio without a transcript.",
+)
+@click.option(
+    "--saliency", metavar="METHOD", help="Also compute saliency by this method and each word's agreement with it."
+)
+@click.option("--masks", type=click.IntRange(min=1), help="Random masks of the saliency method.")
+@click.option(
+    "--reference",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Gold TextGrid (or a folder of them) to score against; scores go to standard error.",
+)
+@click.option("--cues", type=click.Choice(["sentence", "word"]), help="What a subtitle holds.")
+@click.option("--max-chars", type=click.IntRange(min=1), help="Most characters of a subtitle line.")
+@click.option("--max-lines", type=click.IntRange(min=1), help="Most lines of a subtitle.")
+@click.option("--max-duration", type=click.FloatRange(min=0.1), help="Longest subtitle in seconds.")
+@click.option("--highlight", is_flag=True, help="Mark each word in subtitles while it is spoken.")
+@click.option(
+    "--tier", "tiers", multiple=True, type=click.Choice(["tokens", "flags"]), help="Further TextGrid tiers; repeatable."
+)
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    help="List of recordings, one a line (path, or path TAB transcript, or JSON with audio and text); - for standard input.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Recordings aligned at the same time."
+)
+@click.option("--resume", is_flag=True, help="Keep what an earlier, interrupted run finished.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each job.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.version_option(__version__, prog_name="align")
+@click.pass_context
+def main(context: click.Context, audio: tuple[str, ...], manifest: str | None, **options: Any) -> None:
+    """Find when each word of a recording is spoken.
+
+    AUDIO is one or more recordings, folders or patterns such as 'talks/*.wav'.
+    Files are named after the recording: talk.wav becomes talk.TextGrid.
+    """
+    if not audio and not manifest:
+        raise click.UsageError("name a recording: align talk.wav (align --help shows more)")
+    try:
+        failed = _run(audio, manifest, options)
+    except AlignerError as error:
+        wrong = click.ClickException(str(error))
+        wrong.exit_code = 2 if isinstance(error, SettingError) else 1
+        raise wrong from None
+    except KeyboardInterrupt:
+        click.echo("Interrupted; finished files are whole, --resume continues.", err=True)
+        context.exit(130)
+    context.exit(1 if failed else 0)
+
+
+def _run(audio: tuple[str, ...], manifest: str | None, options: dict[str, Any]) -> int:
+    """Check the options, then align; the number of recordings that failed."""
+    from aligner import batch
+
+    plan = batch.plan(audio, manifest, options)
+    if len(plan.jobs) == 1 and not plan.many:
+        _single(plan, plan.jobs[0], options)
+        return 0
+    return batch.run(plan, options)
+
+
+def _single(plan: Plan, job: Job, options: dict[str, Any]) -> None:
+    from aligner import batch
+
+    def say(message: str) -> None:
+        if not options["quiet"]:
+            click.echo(message, err=True)
+
+    batch.check(job)
+    found = batch.transcript(plan, job)
+    say(f"{job.audio}: {batch.text_used(job, found)}")
+    alignment = batch.align_job(plan, job, found)
+    for message in batch.messages(plan, job, alignment):
+        say(message)
+    written = batch.write(plan, job, alignment)
+    scores = batch.reference_scores(plan, job, alignment)
+    if scores:
+        click.echo(scores, err=True)
+    if plan.to_stdout or options["quiet"]:
+        return
+    _print_words(alignment)
+    click.echo("wrote " + ", ".join(map(str, written)), err=True)
+
+
+def _print_words(alignment: Alignment) -> None:
+    """The word table, for a person."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("start", "right"), ("end", "right"), ("word", "left"), ("probability", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    agreed = any(word.agreement is not None for word in alignment.words)
+    if agreed:
+        table.add_column("agreement", justify="right")
+    table.add_column("flags")
+    for word in alignment.words:
+        numbers = [word.probability, *([word.agreement] if agreed else [])]
+        cells = ["" if number is None else f"{number:.2f}" for number in numbers]
+        table.add_row(f"{word.start:.2f}", f"{word.end:.2f}", escape(word.text), *cells, " ".join(word.flags))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

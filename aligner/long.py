@@ -1,0 +1,382 @@
+"""Recordings of any length, a window at a time; a short one is a recording of one window.
+
+With a transcript: its words are anchored first (`aligner.anchors`), so an
+error stays between its neighbours; then each chunk of neighbouring words is
+aligned within its own stretch of audio. Without: the speech regions are cut in
+pauses into windows, each is recognised and aligned. Stretches never overlap,
+so no word is lost or doubled at a joint and times are monotone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.anchors import Anchor, Tracker, by_recognition
+from aligner.core import Word
+from aligner.errors import InputError
+from aligner.models import SpeechModel
+from aligner.recording import Recording
+from aligner.regions import STEP, Region, active, quietest, speech_regions, windows
+from aligner.settings import Settings
+from aligner.text import spoken_form
+from aligner.transcript import sentences
+from aligner.window import Stretch, align_window
+from aligner.words import UNSPACED_LANGUAGES
+
+LONGEST = 20.0  # seconds of a window; beyond it decoders lose words and byte-level ones run full
+MARGIN = 0.4  # seconds of audio around a chunk, where its neighbours leave room
+PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
+FASTEST = 0.04  # seconds of sound per character; with less room words have not been spoken
+FEW = 3  # fewer words than this are kept wherever they can be squeezed in
+REPETITIVE = 2.4  # compression ratio above which text is a loop, openai-whisper's threshold
+_CONTEXT = 2.0  # seconds of audio around a window that the anchoring encoder sees and drops
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The words of a recording and what became of its text.
+
+    Attributes
+    ----------
+    words, tokens : tuple of Word
+    segments : tuple of (int, int)
+        Word ranges of sentences.
+    repairs, windows : int
+    language : str or None
+    missing : tuple of str
+        Words of the transcript that are not spoken, in runs.
+    dropped : tuple of str
+        Stretches whose recognised text was thrown away, and why.
+    warnings : tuple of str
+    """
+
+    words: tuple[Word, ...]
+    tokens: tuple[Word, ...] = ()
+    segments: tuple[tuple[int, int], ...] = ()
+    repairs: int = 0
+    windows: int = 1
+    language: str | None = None
+    missing: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+def align_text(
+    model: SpeechModel, source: Recording, levels: NDArray[np.float32], text: str, settings: Settings
+) -> Spoken:
+    """Align a given transcript.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    source : Recording
+    levels : float32 array
+        From `aligner.regions.loudness`.
+    text : str
+    settings : Settings
+
+    Raises
+    ------
+    InputError
+        No words in the text, or none of it found in the recording.
+    """
+    language = settings.language
+    if source.duration <= model.window:
+        encoded = model.encode(source.read(0.0, source.duration))
+        language = language or model.detect_language(encoded)
+        if len(model.tokenize(text, settings.units, language)) <= model.max_tokens:
+            stretch = align_window(model, encoded, text, settings, language)
+            return _joined([stretch], [text], language)
+    else:
+        language = language or _language(model, source, levels, settings)
+    script = _script(text, language)
+    anchors = _anchors(model, source, levels, script, settings, language)
+    if not anchors:
+        raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
+    spoken, absent = _fill(anchors, script, active(levels), source.duration)
+    stretches, texts = [], []
+    for chunk, region in _chunks(model, spoken, script, levels, source.duration):
+        chunk_text = script.text([anchor.word for anchor in chunk])
+        encoded = model.encode(source.read(region.start, region.end))
+        if len(model.tokenize(chunk_text, settings.units, language)) >= int(encoded.duration / model.frame_duration):
+            absent += [anchor.word for anchor in chunk]
+            continue
+        stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start))
+        texts.append(chunk_text)
+    return _joined(stretches, texts, language, missing=script.runs(absent))
+
+
+def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> Spoken:
+    """Recognise and align.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    source : Recording
+    levels : float32 array
+        From `aligner.regions.loudness`.
+    settings : Settings
+    """
+    language = settings.language
+    regions = speech_regions(source, levels, settings.vad)
+    waiting = list(reversed(windows(regions, levels, min(LONGEST, model.window))))
+    stretches: list[Stretch] = []
+    texts: list[str] = []
+    dropped: list[str] = []
+    while waiting:
+        region = waiting.pop()
+        encoded = model.encode(source.read(region.start, region.end))
+        language = language or model.detect_language(encoded)
+        text = model.transcribe(encoded, language, settings.task)
+        tokens = model.tokenize(text, settings.units, language)
+        if len(tokens) >= model.max_tokens - 1 and not is_loop(text) and region.end - region.start > 2.0:
+            # The decoder ran full: the window holds more words than one pass can write.
+            cut = quietest(levels, region.start * 0.7 + region.end * 0.3, region.start * 0.3 + region.end * 0.7)
+            waiting += [Region(cut, region.end), Region(region.start, cut)]
+            continue
+        text, reason = _without_loop(text)
+        if reason:
+            dropped.append(f"{region.start:.2f}-{region.end:.2f} s: {reason}")
+        tokens = model.tokenize(text, settings.units, language)
+        if not tokens.words:
+            continue
+        if len(tokens) >= int(encoded.duration / model.frame_duration):
+            dropped.append(f"{region.start:.2f}-{region.end:.2f} s: more text than can be spoken")
+            continue
+        stretches.append(align_window(model, encoded, text, settings, language, region.start))
+        texts.append(text)
+    return _joined(stretches, texts, language, dropped=tuple(dropped))
+
+
+def is_loop(text: str) -> bool:
+    """Whether a text repeats itself as decoders do when they are lost.
+
+    Examples
+    --------
+    >>> is_loop("thank you " * 30)
+    True
+    """
+    raw = text.encode()
+    return len(raw) > 60 and len(raw) / len(zlib.compress(raw)) > REPETITIVE
+
+
+def _without_loop(text: str) -> tuple[str, str]:
+    """A text cut after the first round of a loop, and what was cut off."""
+    if not is_loop(text):
+        return text, ""
+    words = text.split()
+    for size in range(1, len(words) // 3 + 1):
+        for start in range(len(words) - 3 * size + 1):
+            phrase = words[start : start + size]
+            if words[start + size : start + 2 * size] == phrase == words[start + 2 * size : start + 3 * size]:
+                return " ".join(words[: start + size]), f"a repetition of {' '.join(phrase)!r} was cut"
+    return "", "repetitive text was dropped"
+
+
+def _joined(
+    stretches: Sequence[Stretch],
+    texts: Sequence[str],
+    language: str | None,
+    missing: tuple[str, ...] = (),
+    dropped: tuple[str, ...] = (),
+) -> Spoken:
+    segments: list[tuple[int, int]] = []
+    total = 0
+    for stretch, text in zip(stretches, texts, strict=True):
+        segments += _segments(stretch, text, total)
+        total += len(stretch.words)
+    return Spoken(
+        words=tuple(word for stretch in stretches for word in stretch.words),
+        tokens=tuple(token for stretch in stretches for token in stretch.tokens),
+        segments=tuple(segments),
+        repairs=sum(stretch.repairs for stretch in stretches),
+        windows=len(stretches),
+        language=language,
+        missing=missing,
+        dropped=dropped,
+    )
+
+
+def _segments(stretch: Stretch, text: str, offset: int) -> list[tuple[int, int]]:
+    """Word ranges of the sentences of a stretch.
+
+    A word of the output can hold several written ones (marks that stand
+    alone), or part of one in scripts without spaces: letters are counted.
+    """
+    ends = np.cumsum([len("".join(sentence.split())) for sentence in sentences(text)])
+    seen, start, found, k = 0, 0, [], 0
+    for i, word in enumerate(stretch.words):
+        seen += len("".join(word.text.split()))
+        if k < len(ends) and seen >= ends[k]:
+            found.append((offset + start, offset + i + 1))
+            start = i + 1
+            k = int(np.searchsorted(ends, seen, side="right"))
+    if start < len(stretch.words):
+        found.append((offset + start, offset + len(stretch.words)))
+    return found
+
+
+def _language(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> str:
+    """Language of the first window that holds speech."""
+    first = windows(speech_regions(source, levels, settings.vad), levels, min(LONGEST, model.window))
+    region = first[0] if first else Region(0.0, min(LONGEST, source.duration))
+    return model.detect_language(model.encode(source.read(region.start, region.end)))
+
+
+@dataclass(frozen=True)
+class _Script:
+    """A transcript as a sequence of words, and where its sentences end."""
+
+    words: tuple[str, ...]
+    ends: frozenset[int]  # indices of the last word of each sentence
+    glue: str  # between words: a space, or nothing in scripts written without
+
+    def text(self, indices: Sequence[int]) -> str:
+        """Words by index, a line for each sentence."""
+        parts = [self.words[i] + ("\n" if i in self.ends else self.glue) for i in indices]
+        return "".join(parts).strip()
+
+    def runs(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """Stretches of neighbouring words."""
+        found: list[list[int]] = []
+        for i in sorted(indices):
+            if found and found[-1][-1] == i - 1 and i - 1 not in self.ends:
+                found[-1].append(i)
+            else:
+                found.append([i])
+        return tuple(self.text(run) for run in found)
+
+
+def _script(text: str, language: str) -> _Script:
+    unspaced = language in UNSPACED_LANGUAGES
+    words: list[str] = []
+    ends: set[int] = set()
+    for sentence in sentences(text):
+        words += list("".join(sentence.split())) if unspaced else sentence.split()
+        ends.add(len(words) - 1)
+    return _Script(tuple(words), frozenset(ends), "" if unspaced else " ")
+
+
+def _anchors(
+    model: SpeechModel,
+    source: Recording,
+    levels: NDArray[np.float32],
+    script: _Script,
+    settings: Settings,
+    language: str,
+) -> tuple[Anchor, ...]:
+    """Words found in the recording, by the CTC head where the checkpoint has one."""
+    labels = getattr(model, "ctc_labels", ())
+    if not labels:
+        return by_recognition(script.words, recognise(model, source, levels, settings).words)
+    index = {label: i for i, label in enumerate(labels)}
+    spelled = [(k, [index[c] for c in spoken_form(word) if c in index]) for k, word in enumerate(script.words)]
+    spelled = [(k, ids) for k, ids in spelled if ids]
+    if not spelled:
+        return ()
+    tracker = Tracker([np.array(ids) for _, ids in spelled], blank=0, space=index[" "])
+    for log_posteriors in _posteriors(model, source):
+        tracker.advance(log_posteriors)
+    return tuple(Anchor(spelled[a.word][0], a.start, a.end) for a in tracker.anchors(model.frame_duration))
+
+
+def _posteriors(model: SpeechModel, source: Recording) -> Iterator[NDArray[np.float32]]:
+    """CTC log-posteriors of the whole recording, a window at a time, each heard with some audio around it."""
+    from aligner.ctc import log_posteriors
+
+    start = 0.0
+    while start < source.duration:
+        end = min(start + LONGEST, source.duration)
+        low, high = max(0.0, start - _CONTEXT), min(end + _CONTEXT, source.duration)
+        frames = log_posteriors(model, model.encode(source.read(low, high)))
+        first = round((start - low) / model.frame_duration)
+        stop = first + round(LONGEST / model.frame_duration) if end < source.duration else None
+        yield frames[first:stop]
+        start = end
+
+
+def _fill(
+    anchors: Sequence[Anchor], script: _Script, active: NDArray[np.bool_], duration: float
+) -> tuple[list[Anchor], list[int]]:
+    """Times for the words between anchors that have room to be spoken; the others are missing.
+
+    Returns
+    -------
+    (anchors, missing)
+        Anchors of all spoken words, in order; indices of the missing ones.
+    """
+    filled: list[Anchor] = []
+    missing: list[int] = []
+    bounds = [Anchor(-1, 0.0, 0.0), *anchors, Anchor(len(script.words), duration, duration)]
+    for before, after in itertools.pairwise(bounds):
+        run = range(before.word + 1, after.word)
+        low, high = before.end, max(after.start, before.end)
+        room = float(active[round(low / STEP) : round(high / STEP)].sum()) * STEP
+        letters = sum(len(script.words[i]) for i in run)
+        if len(run) < FEW or room >= letters * FASTEST:
+            filled += [_share(i, k, len(run), low, high) for k, i in enumerate(run)]
+        else:
+            missing += run
+        if after.word < len(script.words):
+            filled.append(after)
+    return filled, missing
+
+
+def _share(word: int, place: int, places: int, low: float, high: float) -> Anchor:
+    """One of several equal parts of a stretch."""
+    width = (high - low) / places
+    return Anchor(word, low + place * width, low + (place + 1) * width)
+
+
+def _chunks(
+    model: SpeechModel, anchors: Sequence[Anchor], script: _Script, levels: NDArray[np.float32], duration: float
+) -> Iterator[tuple[Sequence[Anchor], Region]]:
+    """Neighbouring words that fit a window together, and their stretch of audio.
+
+    Cuts are made in every long pause, else at the end of a sentence or in the
+    longest gap between words.
+    """
+    sizes = [_most_tokens(script.words[anchor.word]) for anchor in anchors]
+    longest = min(LONGEST, model.window - 2 * MARGIN)
+    first, start = 0, 0.0
+    while first < len(anchors):
+        start = max(start, anchors[first].start - MARGIN)
+        stop, tokens, paused = first, 0, False
+        while stop < len(anchors) and not paused:
+            tokens += sizes[stop]
+            if stop > first and (tokens > model.max_tokens or anchors[stop].end - start > longest):
+                break
+            stop += 1
+            paused = stop == len(anchors) or anchors[stop].start - anchors[stop - 1].end > PAUSE
+        if not paused:
+            stop = _best_cut(anchors, script, first, stop)
+        last = anchors[stop - 1]
+        following = anchors[stop].start if stop < len(anchors) else duration
+        if following - last.end > 2 * MARGIN:
+            end = last.end + MARGIN
+        else:
+            end = quietest(levels, max(last.end - 0.15, (last.start + last.end) / 2), max(following, last.end) + 0.1)
+        end = min(max(end, start + 0.1), duration, start + model.window)
+        yield anchors[first:stop], Region(start, end)
+        first, start = stop, end
+
+
+def _best_cut(anchors: Sequence[Anchor], script: _Script, first: int, stop: int) -> int:
+    """Where to end a chunk that is full: in its second half, after a sentence, in the longest gap."""
+    candidates = range(first + 1 + (stop - first) // 2, stop + 1)
+
+    def worth(cut: int) -> tuple[bool, float]:
+        return anchors[cut - 1].word in script.ends, anchors[cut].start - anchors[cut - 1].end
+
+    return max(candidates, key=worth, default=stop)
+
+
+def _most_tokens(word: str) -> int:
+    """No vocabulary in use needs more tokens for a word and its space."""
+    return max(len(word.encode()), len(spoken_form(word))) + 1

@@ -1,0 +1,188 @@
+"""From a recording to an alignment: the parts in their order, and the record of what was done."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import aligner
+from aligner import long, recording
+from aligner.core import Alignment, Audio
+from aligner.errors import InputError, SettingError
+from aligner.flags import flagged
+from aligner.models import SpeechModel, load_model
+from aligner.recording import Recording
+from aligner.regions import SILENCE, loudness
+from aligner.settings import Settings, choose
+from aligner.transcript import clean
+
+__all__ = ["Settings", "align", "align_audio", "choose"]
+
+SHORTEST = 0.05  # seconds; nobody says a word in less
+_LOADING = ("device", "dtype", "threads")
+
+
+def align(
+    audio: str | os.PathLike[str] | Audio,
+    text: str | None = None,
+    model: str | SpeechModel = "embedded",
+    *,
+    channel: int | None = None,
+    skip: tuple[str, ...] = (),
+    **settings: Any,
+) -> Alignment:
+    """Words of a recording and when each is spoken.
+
+    Parameters
+    ----------
+    audio : path or Audio
+        Any length; a file is read a window at a time.
+    text : str, optional
+        The transcript; recognised by the model when None.
+    model : str or SpeechModel
+        "embedded", a checkpoint folder, a hub name, or a model from `aligner.load_model`.
+    channel : int, optional
+        From 0; the mean of all by default.
+    skip : tuple of str
+        Patterns of what is not spoken in the text; see `aligner.transcript.clean`.
+    **settings
+        Of `aligner.settings.choose`: preset, layers, heads, combine, steps, and
+        the fields of `Settings`; device, dtype and threads for a model given by name.
+
+    Returns
+    -------
+    Alignment
+
+    Raises
+    ------
+    AlignerError
+        Anything wrong with the recording, the transcript, the model or a setting.
+
+    Examples
+    --------
+    >>> import aligner
+    >>> alignment = aligner.align("talk.wav", text="she had your dark suit")  # doctest: +SKIP
+    >>> alignment.words[0].text  # doctest: +SKIP
+    'she'
+    """
+    loading = {name: settings.pop(name) for name in _LOADING if name in settings}
+    if not isinstance(model, str):
+        if loading:
+            raise SettingError(f"{sorted(loading)[0]} belongs to load_model: the model is loaded already")
+        loaded = model
+    chosen = choose(**settings)
+    if isinstance(audio, Audio):
+        source = recording.of_audio(audio)
+    else:
+        # The file is looked at before the model is loaded: a wrong path is answered at once.
+        from aligner.audio import duration
+
+        duration(Path(audio))
+    if isinstance(model, str):
+        loaded = load_model(model, **loading)
+    if not isinstance(audio, Audio):
+        source = recording.of_file(Path(audio), loaded.sample_rate, channel)
+    return align_audio(loaded, source, None if text is None else clean(text, skip), chosen)
+
+
+def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, settings: Settings) -> Alignment:
+    """Words of a recording with a model that is loaded.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    audio : Audio or Recording
+        At the model's rate.
+    text : str or None
+        The transcript; recognised when None.
+    settings : Settings
+
+    Returns
+    -------
+    Alignment
+        Its provenance names everything that shaped it: model, revision,
+        aggregation, path, pauses, units, versions; and what went wrong:
+        "repairs", "missing" pieces of text, "dropped" stretches, "warnings".
+
+    Raises
+    ------
+    InputError
+        Silence, too short, a transcript without words or far too long for the audio.
+    SettingError
+        A language, task or setting that the model does not have.
+    """
+    source = recording.of_audio(audio) if isinstance(audio, Audio) else audio
+    check = getattr(model, "check_language", None)
+    if check is not None:
+        check(settings.language, settings.task)
+    if source.duration < SHORTEST:
+        raise InputError(f"{source.name} lasts {source.duration:.3f} s, too short to hold a word")
+    if text is not None:
+        _check_length(text, source, model)
+    levels = loudness(source)
+    if not (levels > SILENCE).any():
+        raise InputError(f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel")
+    spoken = (
+        long.recognise(model, source, levels, settings)
+        if text is None
+        else long.align_text(model, source, levels, text, settings)
+    )
+    if not spoken.words:
+        raise InputError(f"no speech was recognised in {source.name}: check the recording, or give its words with --text")
+    words = flagged(spoken.words, levels)
+    return Alignment(
+        words,
+        source.duration,
+        spoken.language,
+        _provenance(model, settings, text is not None, spoken),
+        spoken.segments,
+        spoken.tokens,
+    )
+
+
+def _check_length(text: str, source: Recording, model: SpeechModel) -> None:
+    """Refuse a text that cannot be spoken in the time, before any work is spent on it."""
+    characters = sum(not character.isspace() for character in text)
+    if not characters:
+        raise InputError("the transcript is empty: give the spoken words, or leave --text out")
+    frames = int(source.duration / model.frame_duration)
+    if characters > frames:
+        raise InputError(
+            f"the transcript has {characters} characters, the {source.duration:.2f} s of {source.name} only "
+            f"{frames} frames: is it the right transcript?"
+        )
+
+
+def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: long.Spoken) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "model": model.name,
+        "revision": model.revision,
+        "aggregation": settings.aggregation.describe(),
+        "path": settings.path,
+        "pauses": settings.pauses,
+        "units": settings.units,
+        "task": settings.task,
+        "text": "given" if given else "recognised",
+        "text_normalisation": "spoken form" if model.spelling == "spoken" else "none",
+        "windows": spoken.windows,
+        "repairs": spoken.repairs,
+        "versions": {
+            "aligner": aligner.__version__,
+            **{package: version(package) for package in ("torch", "transformers", "dtw-python")},
+        },
+    }
+    if settings.saliency:
+        found["saliency"] = {"method": settings.saliency, "masks": settings.masks}
+    for name in ("missing", "dropped", "warnings"):
+        if values := getattr(spoken, name):
+            found[name] = list(values)
+    return found
+
+
+def with_warning(alignment: Alignment, message: str) -> Alignment:
+    """The same alignment with one more warning in its provenance."""
+    warnings = [*alignment.provenance.get("warnings", ()), message]
+    return replace(alignment, provenance={**alignment.provenance, "warnings": warnings})
