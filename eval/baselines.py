@@ -128,5 +128,5 @@ def forced_frames(log_probabilities: NDArray[np.float32], targets: Sequence[int]
         if state % 2:
             first[state // 2] = frame
             last[state // 2] = max(last[state // 2], frame)
-        state -= came_from[frame, state]
+        state -= int(came_from[frame, state])
     return list(zip(first, last, strict=True))

@@ -1,0 +1,135 @@
+"""Find the heads of a checkpoint that align: `align-eval heads MANIFEST --model FOLDER --write`.
+
+Fine-tuned and converted checkpoints have no list of alignment heads, or one
+that no longer fits. Here every head aligns a small labelled set by itself;
+heads are then added greedily while the mean over the chosen ones improves the
+error on half of the utterances, and the result is reported on the other half.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.core import TokenFrameMap, Tokens, Word
+from aligner.errors import InputError
+from aligner.files import atomic_write
+from aligner.warping import warp
+from aligner.words import time_words
+
+Head = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An utterance ready to be aligned by any choice of heads.
+
+    Attributes
+    ----------
+    weights : float32 array, shape (layers, heads, tokens + 1, frames)
+    frame_duration : float
+    tokens : Tokens
+    duration : float
+    reference : tuple of Word
+    """
+
+    weights: NDArray[np.float32]
+    frame_duration: float
+    tokens: Tokens
+    duration: float
+    reference: tuple[Word, ...]
+
+    def error(self, heads: Sequence[Head]) -> float:
+        """Mean absolute onset and offset error of the mean over some heads, in seconds."""
+        layers, columns = np.array(heads).T
+        evidence = TokenFrameMap(self.weights[layers, columns].mean(0), self.frame_duration)
+        words = time_words(warp(evidence), evidence, self.tokens, self.duration).words
+        shifts = [(w.start - r.start, w.end - r.end) for w, r in zip(words, self.reference, strict=True)]
+        return float(np.mean(np.abs(shifts)))
+
+
+def rank_heads(cases: Sequence[Case]) -> list[tuple[Head, float]]:
+    """Every head with its own mean error in seconds, best first."""
+    n_layers, n_heads = cases[0].weights.shape[:2]
+    pairs = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    scored = [(pair, float(np.mean([case.error([pair]) for case in cases]))) for pair in pairs]
+    return sorted(scored, key=lambda item: item[1])
+
+
+def choose_heads(cases: Sequence[Case], ranked: Sequence[tuple[Head, float]], most: int = 10) -> tuple[Head, ...]:
+    """Greedy forward choice among the best heads; stops when no head improves the mean error."""
+    chosen: list[Head] = [ranked[0][0]]
+    best = float(np.mean([case.error(chosen) for case in cases]))
+    candidates = [pair for pair, _ in ranked[1 : 3 * most]]
+    while candidates and len(chosen) < most:
+        errors = [float(np.mean([case.error([*chosen, pair]) for case in cases])) for pair in candidates]
+        k = int(np.argmin(errors))
+        if errors[k] >= best:
+            break
+        best = errors[k]
+        chosen.append(candidates.pop(k))
+    return tuple(sorted(chosen))
+
+
+def load_cases(model: Any, manifest: Path, most: int) -> list[Case]:
+    """Encode and attend the first `most` utterances of a manifest.
+
+    Raises
+    ------
+    InputError
+        Fewer than four utterances.
+    """
+    from aligner.audio import read_audio
+    from eval.manifest import read_manifest
+
+    cases = []
+    for utterance in read_manifest(manifest)[:most]:
+        encoded = model.encode(read_audio(Path(utterance.audio), model.sample_rate))
+        tokens = model.tokenize(utterance.text, language=utterance.language)
+        if len(tokens.words) == len(utterance.words):
+            attention = model.attend(encoded, tokens, utterance.language)
+            cases.append(
+                Case(attention.weights, attention.frame_duration, tokens, encoded.duration, tuple(utterance.words))
+            )
+    if len(cases) < 4:
+        raise InputError(f"{manifest} gives {len(cases)} usable utterances: at least 4 are needed to rank heads")
+    return cases
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", "name", default="embedded", show_default=True, help="Checkpoint folder or hub name.")
+@click.option("--utterances", default=40, show_default=True, help="Most utterances to use.")
+@click.option("--write", is_flag=True, help="Put the list into generation_config.json of the checkpoint folder.")
+def heads(manifest: Path, name: str, utterances: int, write: bool) -> None:
+    """Rank every cross-attention head of a checkpoint by its timing error and choose a list."""
+    from aligner.models import load_model
+
+    model = load_model(name)
+    cases = load_cases(model, manifest, utterances)
+    fit, held = cases[::2], cases[1::2]
+    ranked = rank_heads(fit)
+    chosen = choose_heads(fit, ranked)
+    for pair, error in ranked:
+        mark = "*" if pair in chosen else " "
+        click.echo(f"{mark} layer {pair[0]} head {pair[1]}  {1000 * error:7.1f} ms")
+    held_error = np.mean([case.error(chosen) for case in held])
+    single = np.mean([case.error([ranked[0][0]]) for case in held])
+    click.echo(f"chosen on {len(fit)} utterances: {[list(pair) for pair in chosen]}")
+    click.echo(f"mean error on {len(held)} others: {1000 * held_error:.1f} ms (best single head {1000 * single:.1f} ms)")
+    if write:
+        path = Path(name) / "generation_config.json"
+        if not path.is_file():
+            raise InputError(f"--write needs a checkpoint folder with generation_config.json, {name!r} is none")
+        config = json.loads(path.read_text())
+        config["alignment_heads"] = [list(pair) for pair in chosen]
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        click.echo(f"written to {path}", err=True)
