@@ -31,7 +31,7 @@ import aligner
 from aligner.audio import AUDIO_SUFFIXES, duration
 from aligner.core import Alignment
 from aligner.errors import AlignerError, InputError, OutputError, SettingError
-from aligner.files import atomic_write
+from aligner.files import atomic_write, reason
 from aligner.settings import Settings, choose
 from aligner.transcript import SUFFIXES, Transcript, clean, find_transcript, read_text
 from aligner.writers import WriterOptions, formats, render
@@ -193,7 +193,7 @@ def _outputs(output: str | None, listed: str | None) -> tuple[Path, Path | None,
         return path, None, names
     if not names:
         if named is None:
-            raise SettingError(f"-o {output}: no format ends in {path.suffix}; name one with -f, or end a folder with /")
+            raise SettingError(f"-o {output}: no format ends in {path.suffix}; name one with -f, or end a folder in /")
         names = (named,)
     return path.parent, path, names
 
@@ -239,7 +239,7 @@ def _manifest(name: str) -> Iterator[tuple[Path, str | None]]:
                 entry = json.loads(line)
                 audio, text = entry["audio"], entry.get("text")
             except (json.JSONDecodeError, KeyError):
-                raise InputError(f'{name}, line {number} is not an object with "audio" and, if wanted, "text"') from None
+                raise InputError(f'{name}, line {number} is no object with "audio" and, if wanted, "text"') from None
         else:
             audio, _, text = line.strip().partition("\t")
         yield base / str(audio), str(text) if text else None
@@ -294,9 +294,11 @@ def messages(plan: Plan, job: Job, alignment: Alignment) -> list[str]:
     if mean is not None and alignment.provenance["text"] == "given" and mean < MISMATCH:
         said.append(f"{job.audio}: the transcript hardly matches what is said (mean word probability {mean:.2f})")
     if mean is not None and alignment.provenance["text"] == "recognised" and mean < DOUBTFUL:
-        embedded = plan.loading["name"] == "embedded"
-        better = "give the words with --text, or a larger model with --model" if embedded else "give the words with --text"
-        said.append(f"{job.audio}: the recognised words are doubtful (mean probability {mean:.2f}): {better}")
+        larger = ", or choose a larger model with --model" if plan.loading["name"] == "embedded" else ""
+        said.append(
+            f"{job.audio}: the recognised words are doubtful (mean probability {mean:.2f}): "
+            f"give the words with --text{larger}"
+        )
     return said
 
 
@@ -333,8 +335,7 @@ def write(plan: Plan, job: Job, alignment: Alignment) -> list[Path]:
     """Write every format of a job, each file whole or not at all; inputs are never overwritten."""
     options = WriterOptions(**{**asdict(plan.writer), "stem": job.audio.stem})
     if plan.to_stdout:
-        sys.stdout.buffer.write(render(plan.formats[0], alignment, options))
-        sys.stdout.buffer.flush()
+        _to_stdout(render(plan.formats[0], alignment, options))
         return []
     protect = [job.audio, *(job.audio.with_suffix(suffix) for suffix in SUFFIXES)]
     if job.text is not None and len(job.text) < 256:
@@ -347,6 +348,18 @@ def write(plan: Plan, job: Job, alignment: Alignment) -> list[Path]:
             formats[name].write(alignment, temporary, options)
         written.append(path)
     return written
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # the reader has had enough, as `head` has: click ends quietly
+    except OSError as error:
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"cannot write to standard output: {reason(error)}") from error
 
 
 # --- many ----------------------------------------------------------------------------------
@@ -383,7 +396,7 @@ def run(plan: Plan, options: dict[str, Any]) -> int:
                     handle.flush()
                     os.fsync(handle.fileno())
                 for message in said:
-                    console.print(message, style="red" if row.status != "done" else "", markup=False, highlight=False)
+                    console.print(message, style="red" if row.status != "done" else "", markup=False, soft_wrap=True)
                 step()
         ordered = [rows[job.name] for job in plan.jobs]
         with atomic_write(plan.folder / SUMMARY) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
@@ -403,7 +416,7 @@ def _output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
 
 @contextmanager
@@ -516,12 +529,8 @@ def _finished(plan: Plan) -> dict[str, Row]:
 
 
 def _row(entry: dict[str, Any]) -> Row:
-    return Row(
-        **{
-            name: type(Row.__dataclass_fields__[name].default)(value) if name not in ("audio", "status") else value
-            for name, value in entry.items()
-        }
-    )
+    numbers = {name: int(entry[name]) for name in ("words", "flagged", "repairs", "missing")}
+    return Row(**{**entry, **numbers, "duration": float(entry["duration"])})
 
 
 def _remove_leftovers(plan: Plan) -> None:

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from aligner.batch import Job, Plan
     from aligner.core import Alignment
 
+
+
+class _Misuse(click.ClickException):
+    """A setting that does not exist or fit: one sentence, without the usage lines."""
+
+    exit_code = 2
+
+
 EPILOG = """\b
 Examples:
   align talk.wav
@@ -35,14 +43,16 @@ Examples:
     "-t",
     "--text",
     metavar="TEXT",
-    help="Transcript: a file, a folder matched by file stem (.txt, .lab), the words themselves, or - for standard input. Recognised by the model when left out.",
+    help="Transcript: a file, a folder matched by file stem (.txt, .lab), "
+    "the words themselves, or - for standard input. Recognised by the model when left out.",
 )
 @click.option(
     "-f",
     "--format",
     "formats",
     metavar="LIST",
-    help="textgrid, srt, vtt, ass, json, ctm, csv, tsv, audacity, eaf, several with commas, or all.  [default: textgrid]",
+    help="textgrid, srt, vtt, ass, json, ctm, csv, tsv, audacity, eaf, several with commas, or all.  "
+    "[default: textgrid]",
 )
 @click.option(
     "-o",
@@ -115,7 +125,8 @@ Examples:
 @click.option(
     "--manifest",
     metavar="FILE",
-    help="List of recordings, one a line (path, or path TAB transcript, or JSON with audio and text); - for standard input.",
+    help="List of recordings, one a line (path, or path TAB transcript, or JSON with audio and text); "
+    "- for standard input.",
 )
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Recordings aligned at the same time."
@@ -127,7 +138,7 @@ Examples:
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.version_option(__version__, prog_name="align")
 @click.pass_context
-def main(context: click.Context, audio: tuple[str, ...], manifest: str | None, **options: Any) -> None:
+def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None, **options: Any) -> None:
     """Find when each word of a recording is spoken.
 
     AUDIO is one or more recordings, folders or patterns such as 'talks/*.wav'.
@@ -138,9 +149,8 @@ def main(context: click.Context, audio: tuple[str, ...], manifest: str | None, *
     try:
         failed = _run(audio, manifest, options)
     except AlignerError as error:
-        wrong = click.ClickException(str(error))
-        wrong.exit_code = 2 if isinstance(error, SettingError) else 1
-        raise wrong from None
+        kind = _Misuse if isinstance(error, SettingError) else click.ClickException
+        raise kind(str(error)) from None
     except KeyboardInterrupt:
         click.echo("Interrupted; finished files are whole, --resume continues.", err=True)
         context.exit(130)

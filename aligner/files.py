@@ -49,13 +49,14 @@ def atomic_write(path: Path, protect: Iterable[Path] = ()) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why something could not be written and what to do about it."""
     known = {
         errno.ENOSPC: "the disk is full; free some space or choose another -o",
         errno.EDQUOT: "the disk quota is used up; free some space or choose another -o",

@@ -131,7 +131,7 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
         else long.align_text(model, source, levels, text, settings)
     )
     if not spoken.words:
-        raise InputError(f"no speech was recognised in {source.name}: check the recording, or give its words with --text")
+        raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text")
     words = flagged(spoken.words, levels)
     return Alignment(
         words,
