@@ -102,16 +102,19 @@ def heat_maps(onset: NDArray[np.float64], offset: NDArray[np.float64]) -> str:
     onset, offset : float64 arrays, shape (layers, heads + 1)
         Seconds; the last column is the mean of the layer's heads as one map. NaN where unknown.
     """
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
     layers, columns = onset.shape
     cell = 0.52 if columns <= 10 else 0.36
     figure, axes = _figure(min(11.0, 1.8 + 2 * cell * (columns + 1.2)), 1.2 + cell * layers, 1, 2, squeeze=False)
     both = 1000 * np.stack([onset, offset])
-    low, high = np.nanmin(both), np.nanpercentile(both, 95)
+    low, high = np.nanmin(both), np.nanmax(both)
     for axis, values, title in zip(axes[0], both, ("onset", "offset"), strict=True):
-        image = axis.imshow(values, cmap="viridis_r", vmin=low, vmax=max(high, low + 1), aspect="auto")
+        image = axis.imshow(values, cmap="viridis_r", norm=LogNorm(low, max(high, low + 1)), aspect="auto")
         for (layer, column), value in np.ndenumerate(values):
             if np.isfinite(value) and columns <= 18:
-                dark = value > (low + high) / 2
+                dark = value > (low * high) ** 0.5
                 axis.text(column, layer, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
         axis.axvline(columns - 1.5, color="white", linewidth=3)
         axis.set_xticks(range(columns), [*map(str, range(columns - 1)), "mean"], fontsize=7)
@@ -119,7 +122,8 @@ def heat_maps(onset: NDArray[np.float64], offset: NDArray[np.float64]) -> str:
         axis.set_xlabel("head")
         axis.set_ylabel("decoder layer")
         axis.set_title(f"{title}, mean absolute error (ms)", fontsize=9)
-        figure.colorbar(image, ax=axis, shrink=0.9)
+        bar = figure.colorbar(image, ax=axis, shrink=0.9, ticks=LogLocator(subs=(1, 2, 5)), format="%d")
+        bar.minorticks_off()
     return _svg(figure, "timing error of every head")
 
 
@@ -172,7 +176,7 @@ def distributions(errors: Mapping[str, tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def onset_against_offset(rows: Sequence[tuple[str, str, float, float]], named: Sequence[str]) -> str:
-    """One dot per system.
+    """One dot per system, on logarithmic axes.
 
     Parameters
     ----------
@@ -181,26 +185,33 @@ def onset_against_offset(rows: Sequence[tuple[str, str, float, float]], named: S
     named : sequence of str
         Systems to write the name of.
     """
-    figure, axis = _figure(6.4, 4.6)
+    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+
+    figure, axis = _figure(7.4, 5.0)
     x, y = (1000 * np.array([row[k] for row in rows]) for k in (2, 3))
-    limit = 1.08 * np.percentile(np.concatenate([x, y]), 97)
+    low, high = 0.9 * min(x.min(), y.min()), 1.15 * max(x.max(), y.max())
     for family in dict.fromkeys(row[1] for row in rows):
         mine = np.array([row[1] == family for row in rows])
-        axis.scatter(
-            np.minimum(x[mine], limit * 0.99), np.minimum(y[mine], limit * 0.99), s=22, label=family,
-            color=FAMILY_COLOURS.get(family, "#555555"), edgecolors="white", linewidths=0.4,
+        colour = FAMILY_COLOURS.get(family, "#555555")
+        axis.scatter(x[mine], y[mine], s=22, label=family, color=colour, edgecolors="white", linewidths=0.4)
+    labelled = [(name, 1000 * a, 1000 * b) for name, _, a, b in rows if name in named]
+    for k, (name, a, b) in enumerate(sorted(labelled, key=lambda item: item[2])):
+        # Labels stand in a column on the right, in the order of their dots, so that none covers another.
+        place = (0.62, 0.03 + 0.045 * k)
+        axis.annotate(
+            name, (a, b), xytext=place, textcoords="axes fraction", fontsize=7, va="center",
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
         )  # fmt: skip
-    placed: list[tuple[float, float]] = []
-    for name, _, onset, offset in rows:
-        here = (min(1000 * onset, limit), min(1000 * offset, limit))
-        near = sum(abs(here[0] - a) < limit * 0.18 and abs(here[1] - b) < limit * 0.035 for a, b in placed)
-        if name in named:
-            placed.append(here)
-            axis.annotate(name, here, textcoords="offset points", xytext=(7, -3 - 9 * near), fontsize=7)
-    axis.plot([0, limit], [0, limit], color="#bbbbbb", linewidth=0.8, zorder=0)
-    axis.set_xlim(0, limit * 1.02)
-    axis.set_ylim(0, limit * 1.02)
-    axis.set_xlabel("onset, mean absolute error (ms); dots beyond the edge lie on it")
+    axis.plot([low, high], [low, high], color="#bbbbbb", linewidth=0.8, zorder=0)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for direction in (axis.xaxis, axis.yaxis):
+        direction.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        direction.set_major_formatter(ScalarFormatter())
+        direction.set_minor_locator(NullLocator())
+    axis.set_xlim(low, high)
+    axis.set_ylim(low, high)
+    axis.set_xlabel("onset, mean absolute error (ms)")
     axis.set_ylabel("offset, mean absolute error (ms)")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
     return _svg(figure, "onset error against offset error of every system")
@@ -255,7 +266,7 @@ def attention_picture(
     """
     rows, frames = evidence.shape
     duration = frames * frame_duration
-    height = min(7.0, 1.4 + 0.085 * rows)
+    height = min(10.0, 1.6 + 0.1 * rows)
     figure, (words, axis) = _figure(
         10.4, height, 2, 1, sharex=True, gridspec_kw={"height_ratios": [0.75, max(1.0, height - 1.2)]}
     )
@@ -278,7 +289,7 @@ def attention_picture(
         axis.axvline(word.start, color="#1b9e77", linewidth=0.7)
         axis.axvline(word.end, color="#1b9e77", linewidth=0.7, linestyle=":")
     axis.set_xlim(0, duration)
-    axis.set_yticks(range(rows), [t if t.strip() else "␣" for t in tokens], fontsize=max(3.5, min(7.0, 300 / rows)))
+    axis.set_yticks(range(rows), [t if t.strip() else "␣" for t in tokens], fontsize=max(3.0, min(7.0, 400 / rows)))
     axis.set_xlabel("seconds (each row divided by its peak; blue: path; green: gold onsets, dotted offsets)")
     axis.spines[["top", "right"]].set_visible(True)
     return _png(figure, "attention, path and gold words")
