@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.attention import COMBINE, SOURCES, Rows, apply
+from aligner.attention import COMBINE, SOURCES, Array, Rows, apply
 from aligner.core import AttentionMap, TokenFrameMap, softmax
 from aligner.errors import SettingError
 
@@ -32,7 +32,7 @@ class Aggregation:
     heads : str
         "all", "alignment" (the checkpoint's own list, whatever its layers),
         "alignment-or-all" (that list where there is one, else all heads of the layers),
-        "top:K" (the K best of this utterance by attention norm), or pairs "3.1,3.5".
+        "top:K" (the K best of this utterance by `norm_score`), or pairs "3.1,3.5".
     steps : tuple of str
         A source, then steps of `aligner.attention`, one of them combining.
     """
@@ -46,6 +46,8 @@ class Aggregation:
             raise SettingError(f"the first attention step must be one of {', '.join(SOURCES)}, not {self.steps[:1]}")
         if sum(step in COMBINE for step in self.steps) != 1:
             raise SettingError(f"attention steps {self.steps} need exactly one of {', '.join(COMBINE)}")
+        if self.heads.startswith("top:") and self.steps[0] == "logits" and "softmax" not in self.steps:
+            raise SettingError(f"--heads {self.heads} ranks attention, steps {self.steps} make none: add softmax")
 
     def describe(self) -> dict[str, Any]:
         """For provenance."""
@@ -91,6 +93,11 @@ def choose_heads(
     if aggregation.heads == "alignment" or (aggregation.heads == "alignment-or-all" and alignment_heads):
         if not alignment_heads:
             raise SettingError("--heads alignment: this checkpoint lists no alignment heads; try --heads top:10")
+        if any(layer >= n_layers or head >= n_heads for layer, head in alignment_heads):
+            raise SettingError(
+                f"--heads alignment: the checkpoint's list {alignment_heads} does not fit its {n_layers} decoder "
+                f"layers of {n_heads} heads; try --heads top:10"
+            )
         return alignment_heads
     if re.fullmatch(r"\d+\.\d+(,\d+\.\d+)*", aggregation.heads):
         pairs = [tuple(map(int, pair.split("."))) for pair in aggregation.heads.split(",")]
@@ -106,7 +113,10 @@ def choose_heads(
     if match := re.fullmatch(r"top:(\d+)", aggregation.heads):
         if not 1 <= int(match[1]) <= len(candidates):
             raise SettingError(f"--heads {aggregation.heads}: there are {len(candidates)} heads in these layers")
-        ranked = sorted(candidates, key=lambda pair: -norm_score(attention.probabilities(*pair)[attention.text_rows]))
+        made = aggregation.steps.index("softmax") + 1 if aggregation.steps[0] == "logits" else 1
+        ranked = sorted(
+            candidates, key=lambda pair: -norm_score(_values(attention, (pair,), aggregation.steps[:made])[0][0])
+        )
         return tuple(ranked[: int(match[1])])
     raise SettingError(f"--heads {aggregation.heads!r} is not all, alignment, top:K or pairs such as 3.1,3.5")
 
@@ -114,11 +124,12 @@ def choose_heads(
 def norm_score(weights: NDArray[np.float32]) -> float:
     """How concentrated a head's attention is, over tokens and over frames (arXiv 2509.09987).
 
-    Sum over frames of the L2 norm over tokens plus sum over tokens of the L2 norm over frames.
+    Sum over frames of the L2 norm over rows plus sum over rows of the L2 norm over frames.
 
     Parameters
     ----------
-    weights : float32 array, shape (tokens, frames)
+    weights : float32 array, shape (rows, frames)
+        Attention as probabilities; the prompt's rows count, as in the paper's code.
     """
     return float(np.linalg.norm(weights, axis=0).sum() + np.linalg.norm(weights, axis=1).sum())
 
@@ -138,7 +149,7 @@ def aggregate(
     Returns
     -------
     TokenFrameMap
-        One row per text token and one for the end of the text.
+        One row per text token and one for the end of the text (which "input-rows" has not).
 
     Raises
     ------
@@ -146,16 +157,20 @@ def aggregate(
         Settings that do not exist or do not fit the model.
     """
     chosen = choose_heads(aggregation, attention, alignment_heads)
-    layers, heads = np.array(chosen).T
-    source, steps = aggregation.steps[0], aggregation.steps[1:]
-    logits = attention.logits[layers, heads]
-    if source == "softmax-crop":
-        values = softmax(logits)[..., : attention.frames]
-    else:
-        values = logits[..., : attention.frames]
-        if source == "crop-softmax":
-            values = softmax(values)
-    values, rows = apply(values, Rows(attention.text_rows), steps)
+    values, rows = _values(attention, chosen, aggregation.steps)
     return TokenFrameMap(values[0, rows.text], attention.frame_duration)
+
+
+def _values(attention: AttentionMap, chosen: tuple[Head, ...], steps: tuple[str, ...]) -> tuple[Array, Rows]:
+    """A source and the steps after it, on some heads."""
+    layers, heads = np.array(chosen).T
+    values = attention.logits[layers, heads]
+    if steps[0] == "softmax-crop":
+        values = softmax(values)[..., : attention.frames]
+    else:
+        values = values[..., : attention.frames]
+        if steps[0] == "crop-softmax":
+            values = softmax(values)
+    return apply(values, Rows(attention.text_rows), steps[1:])
 
 

@@ -1,9 +1,9 @@
 """Preprocessing steps on attention, in the order the user names them.
 
 Each step maps an array (heads, rows, frames) to one of the same shape, except
-the combining steps, which leave a single head, and "text-rows", which drops
-the prompt's rows. The order is part of a result: published tools differ in
-little else.
+the combining steps, which leave a single head, and "text-rows" and
+"input-rows", which drop rows. The order is part of a result: published tools
+differ in little else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a step may know of the map beyond its values: the rows that are text."""
+    """What a step may know of the map beyond its values: the rows that are text or its end."""
 
     text: slice
 
@@ -57,8 +57,10 @@ def renormalise(values: Array) -> Array:
 @_elementwise("standardise")
 def standardise(values: Array) -> Array:
     """z-score of each frame over the tokens, population deviation (openai-whisper `find_alignment`)."""
-    deviation = values.std(-2, keepdims=True)
-    return (values - values.mean(-2, keepdims=True)) / np.where(deviation > 0, deviation, 1)
+    centred = values - values.mean(-2, keepdims=True)
+    deviation = np.sqrt(np.einsum("htf,htf->hf", centred, centred) / values.shape[-2])[:, None]
+    centred /= np.where(deviation > 0, deviation, 1)
+    return centred
 
 
 @_elementwise("column-norm")
@@ -100,15 +102,23 @@ def _text_rows(values: Array, rows: Rows, argument: str) -> tuple[Array, Rows]:
     return kept, Rows(slice(0, kept.shape[1]))
 
 
+@steps.register("input-rows")
+def _input_rows(values: Array, rows: Rows, argument: str) -> tuple[Array, Rows]:
+    """Rows that read each token instead of those that predict it: none for the end of the text (transformers)."""
+    kept = values[:, rows.text.start + 1 : rows.text.stop]
+    return kept, Rows(slice(0, kept.shape[1]))
+
+
 @steps.register("median")
 def _median(values: Array, rows: Rows, argument: str) -> tuple[Array, Rows]:
-    width = int(argument) if argument.isdigit() else 0
-    if width % 2 == 0:
-        raise SettingError(f"median filter width {argument!r} must be an odd number, as in median:7")
-    return median_filter(values, width), rows
+    size, _, edges = argument.partition(":")
+    width = int(size) if size.isdigit() else 0
+    if width % 2 == 0 or edges not in ("", "repeat"):
+        raise SettingError(f"median filter {argument!r} must be an odd width, as in median:7 or median:7:repeat")
+    return median_filter(values, width, repeat=bool(edges)), rows
 
 
-def median_filter(values: Array, width: int) -> Array:
+def median_filter(values: Array, width: int, repeat: bool = False) -> Array:
     """Running median over the last axis, edges mirrored.
 
     Equal to `scipy.ndimage.median_filter(mode="mirror")`, but sorts whole
@@ -119,6 +129,9 @@ def median_filter(values: Array, width: int) -> Array:
     values : array, shape (..., frames)
     width : int
         Odd. Left undone where half of it does not fit (as openai-whisper does).
+    repeat : bool
+        Mirror between frames instead of at the outer ones, which are thus
+        repeated: scipy's default, `mode="reflect"`.
 
     Returns
     -------
@@ -131,7 +144,7 @@ def median_filter(values: Array, width: int) -> Array:
     result = np.empty_like(flat)
     for first in range(0, len(flat), 32):  # blocks that stay in the cache
         block = flat[first : first + 32]
-        padded = np.pad(block, ((0, 0), (half, half)), mode="reflect")
+        padded = np.pad(block, ((0, 0), (half, half)), mode="symmetric" if repeat else "reflect")
         planes = [padded[:, k : k + block.shape[1]] for k in range(width)]
         result[first : first + 32] = _median_of(planes)
     return result.reshape(values.shape)

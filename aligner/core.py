@@ -196,7 +196,8 @@ class TokenFrameMap:
     Attributes
     ----------
     values : float64 array, shape (tokens + 1, frames)
-        Finite, higher is more evidence; the last row is the end of the text.
+        Finite, higher is more evidence; the last row is the end of the text
+        (left out where the method has none).
     frame_duration : float
         Seconds.
     """

@@ -39,15 +39,14 @@ PRESETS: dict[str, Preset] = {
         Aggregation("upper-half", "alignment-or-all", ("crop-softmax", "standardise", "median:7", "mean", "text-rows")),
         source="openai-whisper, whisper/timing.py find_alignment",
     ),
-    # Generation keeps no attention of the step that made the first token, which therefore starts at 0.
+    # It times each token by the row that reads it, one step late, and has no row for the end of the text.
     "huggingface": Preset(
-        Aggregation("upper-half", "alignment", ("softmax-crop", "later-rows", "standardise", "median:7", "mean")),
-        path="dtw-later",
+        Aggregation("upper-half", "alignment", ("softmax-crop", "input-rows", "standardise", "median:7", "mean")),
         source="transformers 5, WhisperForConditionalGeneration.generate(return_token_timestamps=True)",
     ),
     "whisper-timestamped": Preset(
         Aggregation(
-            "upper-half", "alignment-or-all", ("logits", "text-rows", "median:9", "softmax", "mean", "column-norm")
+            "upper-half", "alignment-or-all", ("logits", "text-rows", "median:9:repeat", "softmax", "mean", "column-norm")
         ),
         source="whisper-timestamped, perform_word_alignment",
     ),

@@ -153,18 +153,28 @@ class WhisperModel:
         InputError
             More audio than one window, or none.
         """
+        return self._window_features(audio)[: self._feature_frames(audio)]
+
+    def _feature_frames(self, audio: Audio) -> int:
+        return -(-len(audio.samples) // round(self.feature_duration * self.sample_rate))
+
+    def _window_features(self, audio: Audio) -> torch.Tensor:
+        """Features of all that the encoder hears: where that is a padded window, two frames of padding hear speech."""
         if audio.sample_rate != self.sample_rate:
             raise ValueError(f"model {self.name} expects {self.sample_rate} Hz, got {audio.sample_rate} Hz")
         if not 0 < audio.duration <= self.window + 1e-6:
             raise InputError(f"{audio.duration:.2f} s of audio do not fit the model's window of {self.window:g} s")
-        return log_mel(torch.from_numpy(audio.samples.copy()).to(self.device), self._filters)
+        samples = torch.from_numpy(audio.samples.copy()).to(self.device)
+        if not self.trimmed:
+            samples = functional.pad(samples, (0, max(0, round(self.window * self.sample_rate) - len(samples))))
+        return log_mel(samples, self._filters)
 
     def encode(self, audio: Audio) -> Encoded:
         """Features and encoder states of one window; see `SpeechModel`."""
-        features = self.features(audio)
+        features = self._window_features(audio)
         with torch.inference_mode():
             states = self.encode_features(features[None])[0]
-        return Encoded(features, states, audio.duration)
+        return Encoded(features[: self._feature_frames(audio)], states, audio.duration)
 
     def encode_features(self, features: torch.Tensor) -> torch.Tensor:
         """Encoder states of a batch of features; differentiable.
@@ -193,8 +203,8 @@ class WhisperModel:
         return states
 
     def real_frames(self, encoded: Encoded) -> int:
-        """Encoder frames of real audio."""
-        return -(-encoded.features.shape[0] // self._stride)
+        """Encoder frames that real audio fills, at least one; as openai-whisper counts them."""
+        return max(1, round(encoded.duration * self.sample_rate) // round(self.frame_duration * self.sample_rate))
 
     # --- text ----------------------------------------------------------------------------
 
@@ -251,19 +261,24 @@ class WhisperModel:
                 else:
                     waiting += written + " "
                 if self.spelling == "verbatim":
-                    ids += self._pieces(" " + written, units)
+                    ids += self._pieces(self._lead(ids, units) + written, units)
                 continue
             if self.spelling == "spoken":
                 pieces = self._pieces((" " if ids else "") + (spoken or written), "subword")
                 first = len(ids) + (1 if ids else 0)
                 stop = len(ids) + len(pieces)
             else:
-                pieces = self._pieces(" " + written, units)
+                pieces = self._pieces(self._lead(ids, units) + written, units)
                 first, stop = self._inner(pieces, len(ids))
             ids += pieces
             words.append(WordSpan(waiting + written, first, stop))
             waiting = ""
         return self._tokens(ids, words)
+
+    @staticmethod
+    def _lead(ids: list[int], units: str) -> str:
+        """A text starts with a space in subwords, with its first character in characters (arXiv 2509.09987)."""
+        return " " if ids or units == "subword" else ""
 
     def _tokenize_unspaced(self, text: str, units: str) -> Tokens:
         """Scripts written without spaces: a word per group of tokens that spells whole characters."""
