@@ -7,11 +7,11 @@ themselves, so that memory does not grow with the length of a file.
 
 from __future__ import annotations
 
-import atexit
 import shutil
-import struct
 import subprocess
 import tempfile
+import weakref
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +22,30 @@ from numpy.typing import NDArray
 
 from aligner.core import Audio
 from aligner.errors import InputError
+from aligner.headers import promised_size
 
-SOUNDFILE_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64")
+SOUNDFILE_SUFFIXES = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
+)  # fmt: skip
 FFMPEG_SUFFIXES = (".m4a", ".aac", ".mp4", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp", ".avi", ".mp2", ".mka")
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + FFMPEG_SUFFIXES
 SHORTEST = 0.05  # seconds; below it not even one word fits
+LOUDEST = 1e10  # beyond it the power spectrum overflows float32
 _MARGIN = 0.05  # seconds read on both sides of a stretch, for the resampling filter
 _MISSING = 0.1  # seconds that may lack before a file counts as cut off
+_BLOCK = 1 << 20  # samples decoded at a time: a damaged header cannot ask for more memory than there is audio
+_CUT_OFF = ("partial file", "ended prematurely", "Input buffer exhausted before END")  # what ffmpeg says of such files
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A file that soundfile reads, and the name that its user knows it by."""
+
+    path: Path
+    given: Path
+    frames: int
+    rate: int
+    channels: int
 
 
 def duration(path: Path) -> float:
@@ -39,8 +56,8 @@ def duration(path: Path) -> float:
     InputError
         Not a readable recording of at least 50 ms.
     """
-    frames, rate, _ = _header(_readable(path), path)
-    return frames / rate
+    source = _open(path)
+    return source.frames / source.rate
 
 
 def read_audio(path: Path, sample_rate: int = 16_000, channel: int | None = None) -> Audio:
@@ -67,26 +84,22 @@ def stream(path: Path, sample_rate: int, start: float, end: float, channel: int 
 
     See `read_audio` for the other parameters and errors.
     """
-    readable = _readable(path)
-    frames, rate, channels = _header(readable, path)
-    if channel is not None and not 0 <= channel < channels:
-        raise InputError(f"{path} has {channels} channel(s), numbered from 0: there is no channel {channel}")
+    source = _open(path)
+    frames, rate = source.frames, source.rate
+    if channel is not None and not 0 <= channel < source.channels:
+        raise InputError(f"{path} has {source.channels} channel(s), numbered from 0: there is no channel {channel}")
     unit = Fraction(rate, sample_rate).numerator  # source samples after which both grids meet
     margin = round(_MARGIN * rate) if rate != sample_rate else 0
-    first = max(0, (round(start * rate) - margin) // unit * unit)
+    first = max(0, (min(round(start * rate), frames) - margin) // unit * unit)
     last = min(frames, round(end * rate) + margin)
-    samples = _samples(readable, path, first, last - first, rate)
-    if not np.all(np.isfinite(samples)):
-        raise InputError(f"{path} holds samples that are not numbers (NaN or infinite): export it again")
-    mono = samples.mean(1) if channel is None else samples[:, channel]
-    resampled = _resample(mono, rate, sample_rate)
+    resampled = _resample(_mono(source, first, last - first, channel), rate, sample_rate)
     skip = round(start * sample_rate) - round(first * sample_rate / rate)
     wanted = min(round(end * sample_rate), round(frames * sample_rate / rate)) - round(start * sample_rate)
-    return Audio(np.ascontiguousarray(resampled[skip : skip + wanted]), sample_rate)
+    return Audio(np.ascontiguousarray(resampled[skip : skip + max(0, wanted)]), sample_rate)
 
 
 def _resample(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
-    if rate == wanted:
+    if rate == wanted or not len(samples):
         return samples
     ratio = Fraction(wanted, rate)
     if ratio.denominator > 2000:  # odd rates: the exact filter bank would take gigabytes
@@ -105,101 +118,111 @@ def _resample(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[n
     return resampled
 
 
-def _samples(readable: Path, path: Path, first: int, count: int, rate: int) -> NDArray[np.float32]:
+def _mono(source: _Source, first: int, count: int, channel: int | None) -> NDArray[np.float32]:
+    """Samples of one channel, or of the mean of all, checked to be there and to be numbers."""
     import soundfile
 
+    blocks, left = [np.zeros(0, np.float32)], count
     try:
-        with soundfile.SoundFile(readable) as handle:
+        with soundfile.SoundFile(source.path) as handle:
             if first:
                 handle.seek(first)
-            samples: NDArray[np.float32] = handle.read(count, dtype="float32", always_2d=True)
+            while left > 0:
+                block = handle.read(min(left, max(1, _BLOCK // source.channels)), dtype="float32", always_2d=True)
+                if not len(block):
+                    break
+                if not np.all(np.abs(block) < LOUDEST):
+                    raise InputError(
+                        f"{source.given} holds samples that are not numbers (NaN or infinite): export it again"
+                    )
+                blocks.append(block.mean(1) if channel is None else block[:, channel].copy())
+                left -= len(block)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise InputError(f"{path} cannot be decoded: the file is damaged or cut off ({_first_line(error)})") from error
-    if count - len(samples) > _MISSING * rate:
+        message = f"{source.given} cannot be decoded: the file is damaged or cut off ({_first_line(error)})"
+        raise InputError(message) from error
+    if left > _MISSING * source.rate:
         raise InputError(
-            f"{path} is cut off: {(count - len(samples)) / rate:.1f} s of what its header promises are missing; "
+            f"{source.given} is cut off: {left / source.rate:.1f} s of what its header promises are missing; "
             "copy or export it again"
         )
-    return samples
+    return np.concatenate(blocks)
 
 
-def _header(readable: Path, path: Path) -> tuple[int, int, int]:
-    """Frames, rate and channels of a file that soundfile reads."""
-    import soundfile
-
-    try:
-        info = soundfile.info(str(readable))
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise InputError(f"{path} is not audio in a format known here ({_first_line(error)})") from error
-    if not 1_000 <= info.samplerate <= 768_000:
-        raise InputError(f"{path} has a sampling rate of {info.samplerate} Hz: its header is damaged")
-    if info.frames <= 0:
-        raise InputError(f"{path} holds no audio: it is 0 seconds long")
-    if info.frames < SHORTEST * info.samplerate:
-        raise InputError(
-            f"{path} is {1000 * info.frames / info.samplerate:.0f} ms long: at least {1000 * SHORTEST:.0f} ms are needed"
-        )
-    if info.frames > 2**40:
-        raise InputError(f"{path} promises {info.frames} samples: its header is damaged")
-    if readable == path:
-        _check_riff(path, info.samplerate * info.channels)
-    return int(info.frames), int(info.samplerate), int(info.channels)
-
-
-def _check_riff(path: Path, rate: int) -> None:
-    """Refuse a RIFF file whose data chunk promises more than the file holds: libsndfile reads on silently."""
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-        if handle.read(4) != b"RIFF":
-            return
-        handle.seek(12)
-        while len(head := handle.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
-            if name == b"data":
-                missing = handle.tell() + length - size
-                # 0 and the largest values are what programs write that stream to a pipe.
-                if 0 < length < 0x7FFFFF00 and missing > _MISSING * rate:
-                    raise InputError(
-                        f"{path} is cut off: its header promises {missing} bytes more than there are; "
-                        "copy or export it again"
-                    )
-                return
-            handle.seek(length + length % 2, 1)
-
-
-def _readable(path: Path) -> Path:
-    """The file itself, or what ffmpeg makes of it."""
+def _open(path: Path) -> _Source:
+    """Check that a path is a recording; decode it first where ffmpeg is needed."""
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not a recording")
         if not path.exists():
             raise InputError(f"{path} does not exist")
-        if path.stat().st_size == 0:
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise InputError(f"{path} is a pipe or a device: save the recording to a file first")
+        status = path.stat()
+        if status.st_size == 0:
             raise InputError(f"{path} is empty")
         with path.open("rb"):
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    if path.suffix.lower() in FFMPEG_SUFFIXES:
-        stat = path.stat()
-        return _transcoded(path, stat.st_mtime_ns, stat.st_size)
-    return path
+    return _source(path.absolute(), path, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2)
-def _transcoded(path: Path, modified: int, size: int) -> Path:
-    """A flac copy in a temporary folder, made once per file and removed at exit."""
+@lru_cache(maxsize=4)
+def _source(absolute: Path, given: Path, modified: int, size: int) -> _Source:
+    """A recording's description; kept because long mp3 files are scanned to find their length."""
+    if given.suffix.lower() not in FFMPEG_SUFFIXES:
+        source = _describe(absolute, given)
+        promised = promised_size(absolute)
+        if promised is not None and (promised - size) / size * source.frames / source.rate > _MISSING:
+            raise InputError(
+                f"{given} is cut off: its header promises {promised - size} bytes more than there are; "
+                "copy or export it again"
+            )
+        return source
+    folder = Path(tempfile.mkdtemp(prefix="aligner-"))
+    try:
+        source = _describe(_transcode(absolute, given, folder), given)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)  # when nobody reads it any more, or at exit
+    return source
+
+
+def _describe(path: Path, given: Path) -> _Source:
+    """Length, rate and channels of a file that soundfile reads."""
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:  # TypeError: headerless .raw
+        raise InputError(f"{given} is not audio in a format known here ({_first_line(error)})") from error
+    if not 1_000 <= info.samplerate <= 768_000:
+        raise InputError(f"{given} has a sampling rate of {info.samplerate} Hz: its header is damaged")
+    if info.frames <= 0:
+        raise InputError(f"{given} holds no audio: it is 0 seconds long")
+    if info.frames < SHORTEST * info.samplerate:
+        length = 1000 * info.frames / info.samplerate
+        raise InputError(f"{given} is {length:.0f} ms long: at least {1000 * SHORTEST:.0f} ms are needed")
+    if info.frames > 2**40:
+        raise InputError(f"{given} promises {info.frames} samples: its header is damaged")
+    return _Source(path, given, int(info.frames), int(info.samplerate), int(info.channels))
+
+
+def _transcode(path: Path, given: Path, folder: Path) -> Path:
+    """Write the first sound track as flac with ffmpeg."""
     program = shutil.which("ffmpeg")
     if program is None:
-        raise InputError(f"{path} needs the ffmpeg program, which is not installed: install it, or convert the file to wav")
-    folder = Path(tempfile.mkdtemp(prefix="aligner-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        raise InputError(f"{given} needs the ffmpeg program: install it, or convert the file to wav")
     copy = folder / "audio.flac"
-    command: list[Any] = [program, "-nostdin", "-v", "error", "-i", path.resolve(), "-vn", "-map", "0:a:0", "-y", copy]
+    command: list[Any] = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file"]
+    command += ["-i", path, "-vn", "-map", "0:a:0", "-y", copy]
     done = subprocess.run(command, capture_output=True, check=False)
+    said = done.stderr.decode("utf-8", "replace").strip()
     if done.returncode or not copy.exists():
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InputError(f"{path} cannot be decoded by ffmpeg ({reason[-1] if reason else 'no audio in it'})")
+        raise InputError(f"{given} cannot be decoded by ffmpeg ({said.splitlines()[-1] if said else 'no sound in it'})")
+    if any(words in said for words in _CUT_OFF):
+        raise InputError(f"{given} is cut off: ffmpeg finds that its end is missing; copy or export it again")
     return copy
 
 
