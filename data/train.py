@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -347,8 +348,8 @@ def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | No
     sets = [load_features([folder], "train") for folder in features]
     synthetic = [item for items in sets for item in items if item.words is not None]
     real = [items for items in sets if items and items[0].words is None]
-    dev = load_features([features[0]], "test")[:200]
-    dev_synthetic = [i for i in load_features(features, "test") if i.words is not None][:200]
+    dev = load_features([features[0]], "test")[:100]
+    dev_synthetic = [i for i in load_features(features, "test") if i.words is not None][:100]
     click.echo(f"real {[len(r) for r in real]} synthetic {len(synthetic)} dev {len(dev)} {len(dev_synthetic)}", err=True)
     decay = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
     rest = [p for p in model.parameters() if p.ndim <= 1 and p.requires_grad]
@@ -369,11 +370,14 @@ def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | No
     def snapshot() -> None:
         save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": position}, checkpoint)
 
+    interrupted: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: interrupted.append(received))
     begun = saved = time.monotonic()
     seen: dict[str, list[float]] = {}
     passes = 0
     for items, following in schedule(real, synthetic, steps, seed, position):
-        if position[0] >= (stop_at or steps):
+        if interrupted or position[0] >= (stop_at or steps):
             break
         step = position[0]
         rng = np.random.default_rng([seed, 7, step])
@@ -389,11 +393,11 @@ def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | No
         position = following
         passes += len(items)
         for name, value in found.items():
-            seen.setdefault(name, []).append(float(value))
+            seen.setdefault(name, []).append(float(value.detach()))
         if position[0] % 100 == 0:
             means = {name: round(float(np.mean(values)), 4) for name, values in seen.items()}
             record: dict[str, Any] = {"step": position[0], "seconds": round(time.monotonic() - begun), "passes": passes, **means}
-            if position[0] % 1000 == 0:
+            if position[0] % 2000 == 0:
                 record["dev"] = evaluate(model, dev, device)
                 record["dev_synthetic"] = evaluate(model, dev_synthetic, device)
             with (output / "log.jsonl").open("a") as log:
