@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from aligner.core import Audio
 from aligner.errors import InputError
-from aligner.headers import promised_size
+from aligner.headers import missing_bytes
 
 SOUNDFILE_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
@@ -172,11 +172,10 @@ def _source(absolute: Path, given: Path, modified: int, size: int) -> _Source:
     """A recording's description; kept because long mp3 files are scanned to find their length."""
     if given.suffix.lower() not in FFMPEG_SUFFIXES:
         source = _describe(absolute, given)
-        promised = promised_size(absolute)
-        if promised is not None and (promised - size) / size * source.frames / source.rate > _MISSING:
+        lost = missing_bytes(absolute)
+        if lost / size * source.frames / source.rate > _MISSING:
             raise InputError(
-                f"{given} is cut off: its header promises {promised - size} bytes more than there are; "
-                "copy or export it again"
+                f"{given} is cut off: its header promises {lost} bytes more than there are; copy or export it again"
             )
         return source
     folder = Path(tempfile.mkdtemp(prefix="aligner-"))
