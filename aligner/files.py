@@ -40,6 +40,8 @@ def atomic_write(path: Path, protect: Iterable[Path] = ()) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise OutputError(f"{path} is a folder, a file is to be written there: choose another -o")
+        if path.exists() and not path.is_file():  # the rename would replace the device itself
+            raise OutputError(f"{path} is a pipe or a device: choose another -o, or -o - for standard output")
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)

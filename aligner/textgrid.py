@@ -38,9 +38,7 @@ def read_words(path: Path, tier: str | None = None, silences: frozenset[str] = S
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, duplicateNamesMode="rename")
     except (PraatioException, ValueError, IndexError, KeyError, AttributeError, TypeError, OSError) as error:
-        raise InputError(
-            f"{path} is not a TextGrid that praatio reads ({type(error).__name__})"
-        ) from error
+        raise InputError(f"{path} is not a TextGrid that praatio reads ({type(error).__name__})") from error
     tiers = {t.name: t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)}
     if tier is None:
         named = [name for wanted in WORD_TIERS for name in tiers if name.strip().lower() == wanted]
@@ -52,7 +50,10 @@ def read_words(path: Path, tier: str | None = None, silences: frozenset[str] = S
     if tier not in tiers:
         raise InputError(f"{path} has no interval tier {tier!r}: it has {', '.join(tiers) or 'none'}")
     entries = [e for e in tiers[tier].entries if e.label.strip() and e.label.strip().lower() not in silences]
-    return tuple(Word(e.label.strip(), float(e.start), float(e.end)) for e in entries)
+    try:
+        return tuple(Word(" ".join(e.label.split()), float(e.start), float(e.end)) for e in entries)
+    except ValueError as error:
+        raise InputError(f"{path}, tier {tier!r}: {error}") from error
 
 
 def write_tiers(path: Path, tiers: Iterable[tuple[str, Iterable[Word]]], duration: float) -> None:
@@ -69,6 +70,7 @@ def write_tiers(path: Path, tiers: Iterable[tuple[str, Iterable[Word]]], duratio
 
     grid = textgrid.Textgrid()
     for name, words in tiers:
-        entries = [(w.start, w.end, w.text) for w in words] or [(0.0, duration, "")]
+        # Clipped: an alignment may pass its duration by rounding, a tier may not.
+        entries = [(w.start, min(w.end, duration), w.text) for w in words] or [(0.0, duration, "")]
         grid.addTier(textgrid.IntervalTier(name, entries, 0.0, duration))
     grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)

@@ -96,3 +96,7 @@ def test_optional_tiers(tmp_path: Path) -> None:
 
 def test_scripts_without_spaces_are_joined_without_spaces() -> None:
     assert join_words(["你", "好", "Bob", "said"]) == "你好 Bob said"
+    assert join_words(["你好。", "世", "界", "，", "안녕", "하세요"]) == "你好。世界， 안녕 하세요"
+    words = tuple(Word(text, i * 0.5, i * 0.5 + 0.4) for i, text in enumerate("你好吗"))
+    marked = render("vtt", Alignment(words, 2.0), WriterOptions(highlight=True)).decode()
+    assert "你<00:00:00.500>好<00:00:01.000>吗" in marked

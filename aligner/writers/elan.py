@@ -20,11 +20,13 @@ class Elan:
 
         document = Eaf(author="aligner")
         document.remove_tier("default")
-        for name, words in (("words", alignment.words), *((("tokens", alignment.tokens),) if options.token_tier else ())):
+        tiers = [("words", alignment.words), ("tokens", alignment.tokens)]
+        for name, words in tiers if options.token_tier else tiers[:1]:
             document.add_tier(name)
             for word, (start, end) in zip(words, milliseconds(words), strict=True):
                 document.add_annotation(name, start, end, word.text)
         document.adocument["DATE"] = "1970-01-01T00:00:00+00:00"  # the same alignment gives the same bytes
+        path.unlink(missing_ok=True)  # pympi would keep a backup of what is there
         document.to_file(str(path))
 
     def read(self, path: Path) -> tuple[Word, ...]:

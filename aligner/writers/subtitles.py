@@ -9,10 +9,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from aligner.core import Alignment, Word
-from aligner.writers.base import WriterOptions, formats, join_words, milliseconds
+from aligner.writers.base import WriterOptions, formats, join_words, milliseconds, separator
 
 SENTENCE_ENDS = tuple(".!?。！？…")
 CLOSERS = "\"'”’)]}»"
@@ -102,7 +103,8 @@ class Subtitles:
                     document.append(pysubs2.SSAEvent(times[i][0], end, self._text(alignment, cue, times, i)))
             else:
                 marked = first if options.highlight else None
-                document.append(pysubs2.SSAEvent(times[first][0], times[last][1], self._text(alignment, cue, times, marked)))
+                text = self._text(alignment, cue, times, marked)
+                document.append(pysubs2.SSAEvent(times[first][0], times[last][1], text))
         if self._name == "vtt":
             blocks = [f"{_clock(e.start, '.')} --> {_clock(e.end, '.')}\n{e.text}\n" for e in document]
             path.write_text("\n".join(["WEBVTT\n", *blocks]), encoding="utf-8")
@@ -129,7 +131,9 @@ class Subtitles:
                 elif marked == i and self._name == "srt":
                     text = f"<u>{text}</u>"
                 texts.append(text)
-            lines.append(join_words(texts) if marked is None else " ".join(texts))
+            raw = [alignment.words[i].text for i in line]
+            gaps = [separator(before, after) for before, after in pairwise(raw)]
+            lines.append("".join(gap + text for gap, text in zip(["", *gaps], texts, strict=True)))
         return ("\\N" if self._name == "ass" else "\n").join(lines)
 
     def _escape(self, text: str) -> str:
