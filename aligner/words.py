@@ -3,10 +3,10 @@
 Conventions
 -----------
 A word starts at the first frame of its first row. With pauses "keep" it ends
-where the next word starts, as in openai-whisper. With "trim" it ends where
-its own rows end, narrowed to the frames that its own evidence covers, so a
-pause belongs to no word. Punctuation is part of a word's text, never of its
-times.
+where the next row that is not a space starts (the next word's, or that of a
+mark after it), as in openai-whisper. With "trim" it ends where its own rows
+end, narrowed to the frames that its own evidence covers, so a pause belongs
+to no word. Punctuation is part of a word's text, never of its times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from aligner.errors import SettingError
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 PAUSES = ("trim", "keep")
-TRIM_SHARE = 0.1  # of a row's peak; below it a frame is not the word's own
+TRIM_SHARE = 0.2  # of a row's peak; below it a frame is not the word's own
+SHORTEST_PAUSE = 0.1  # seconds; words closer than this share a boundary half-way
 
 
 @dataclass(frozen=True)
@@ -121,24 +122,39 @@ def time_words(
     if not tokens.words:
         return TimedWords((), 0)
     step = evidence.frame_duration
+    start, end = (frames * step for frames in word_frames(path, evidence, tokens, pauses))
+    if pauses == "trim":
+        close = (start[1:] > end[:-1]) & (start[1:] - end[:-1] <= SHORTEST_PAUSE + 1e-9)
+        middle = (start[1:] + end[:-1]) / 2
+        start[1:], end[:-1] = np.where(close, middle, start[1:]), np.where(close, middle, end[:-1])
+    start, end, repairs = repair(start, end, duration, step)
+    words = tuple(Word(span.text, float(s), float(e)) for span, s, e in zip(tokens.words, start, end, strict=True))
+    return TimedWords(words, repairs)
+
+
+def word_frames(
+    path: Path, evidence: TokenFrameMap, tokens: Tokens, pauses: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First frame of each word and the frame after its last, as the path has them: words may be empty.
+
+    See `time_words` for the arguments.
+    """
     n_rows, n_frames = evidence.values.shape
     first = np.searchsorted(path.tokens, np.arange(n_rows + 1))  # first path step of each row
     onset_frames = np.append(path.frames[first[:-1]], n_frames)
     starts, ends = [], []
-    for index, span in enumerate(tokens.words):
+    for span in tokens.words:
         low, high = int(onset_frames[span.start]), int(onset_frames[span.stop])
         if pauses == "keep":
-            following = tokens.words[index + 1].start if index + 1 < len(tokens.words) else n_rows - 1
+            following = span.stop
+            while following < len(tokens) and tokens.texts[following].isspace():
+                following += 1
             high = int(onset_frames[following])
         elif high > low:
             low, high = own_frames(evidence.values[span.start : span.stop], low, high)
-        starts.append(low * step)
-        ends.append(high * step)
-    start, end, repairs = repair(np.array(starts), np.array(ends), duration, step)
-    words = tuple(
-        Word(span.text, float(s), float(e)) for span, s, e in zip(tokens.words, start, end, strict=True)
-    )
-    return TimedWords(words, repairs)
+        starts.append(low)
+        ends.append(high)
+    return np.array(starts, np.intp), np.array(ends, np.intp)
 
 
 def own_frames(rows: NDArray[np.float64], low: int, high: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,9 @@ def load_whisper(name: str, device: str = "cpu", dtype: str = "float32", threads
         torch.set_num_threads(threads)
     folder = str(EMBEDDED) if name == "embedded" else name
     if not Path(folder).is_dir() and (folder.startswith((".", "/", "~")) or folder.count("/") != 1):
-        raise ModelError(f"no model {name!r}: give 'embedded', a checkpoint folder, or a hub name like openai/whisper-small")
+        raise ModelError(
+            f"no model {name!r}: give 'embedded', a checkpoint folder, or a hub name like openai/whisper-small"
+        )
     import_torchaudio()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
@@ -188,6 +191,15 @@ class WhisperModel:
         tensor, shape (batch, frames, width)
             Frames of real audio for checkpoints trained trimmed, else of the whole padded window.
         """
+        return self.encode_from(self.encoder_input(features), 0)
+
+    @property
+    def encoder_depth(self) -> int:
+        """Number of encoder layers."""
+        return len(self.network.model.encoder.layers)
+
+    def encoder_input(self, features: torch.Tensor, layer: int = 0) -> torch.Tensor:
+        """What encoder layer `layer` receives, (batch, frames, width); see `encode_features`; differentiable."""
         encoder = self.network.model.encoder
         frames = features.shape[1]
         wanted = frames + frames % self._stride if self.trimmed else round(self.window / self.feature_duration)
@@ -196,11 +208,19 @@ class WhisperModel:
         hidden = functional.gelu(encoder.conv1(features.transpose(1, 2).to(self.dtype)))
         hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-        for layer in encoder.layers:
+        return self._through(encoder.layers[:layer], hidden)
+
+    def encode_from(self, hidden: torch.Tensor, layer: int) -> torch.Tensor:
+        """Encoder states from what encoder layer `layer` receives, (batch, frames, width); differentiable."""
+        encoder = self.network.model.encoder
+        states: torch.Tensor = encoder.layer_norm(self._through(encoder.layers[layer:], hidden))
+        return states
+
+    def _through(self, layers: Any, hidden: torch.Tensor) -> torch.Tensor:
+        for layer in layers:
             output = layer(hidden, attention_mask=None)
             hidden = output[0] if isinstance(output, tuple) else output
-        states: torch.Tensor = encoder.layer_norm(hidden)
-        return states
+        return hidden
 
     def real_frames(self, encoded: Encoded) -> int:
         """Encoder frames that real audio fills, at least one; as openai-whisper counts them."""
@@ -211,10 +231,8 @@ class WhisperModel:
     def _prompt(self, language: str | None, task: str = "transcribe") -> list[int]:
         if not self.multilingual:
             return [self._start, self._no_timestamps]
-        token = self._languages.get(language or "en")
-        if token is None:
-            raise SettingError(f"unknown language {language!r} for model {self.name}: choose one of {', '.join(self.languages)}")
-        return [self._start, token, self._tasks[task], self._no_timestamps]
+        self.check_language(language, task)
+        return [self._start, self._languages[language or "en"], self._tasks[task], self._no_timestamps]
 
     def check_language(self, language: str | None, task: str = "transcribe") -> None:
         """Refuse a language or task that the checkpoint does not know.
@@ -284,19 +302,25 @@ class WhisperModel:
         """Scripts written without spaces: a word per group of tokens that spells whole characters."""
         ids = self._pieces(text.strip(), units)
         words: list[WordSpan] = []
+        waiting = ""  # marks that belong to the next word
         glue = False
         for piece, start, stop in split_on_unicode(ids, self.decode):
             spelled = piece.strip()
             latin = spelled.isascii() and spelled.isalnum()
             if not spelled:
                 glue = False
+            elif is_punctuation(spelled) and (not words or unicodedata.category(spelled[0]) in ("Ps", "Pi")):
+                waiting += spelled
             elif words and (is_punctuation(spelled) or (latin and glue and not piece.startswith(" "))):
                 last = words[-1]
                 words[-1] = WordSpan(last.text + spelled, last.start, stop if latin else last.stop)
             else:
-                words.append(WordSpan(spelled, start, stop))
+                words.append(WordSpan(waiting + spelled, start, stop))
+                waiting = ""
             if spelled:
                 glue = latin
+        if words and waiting:
+            words[-1] = WordSpan(words[-1].text + waiting, words[-1].start, words[-1].stop)
         return self._tokens(ids, words)
 
     def _pieces(self, text: str, units: str) -> list[int]:
@@ -373,6 +397,86 @@ class WhisperModel:
             input_ids=ids, encoder_hidden_states=states.to(self.dtype), use_cache=False
         ).last_hidden_state
         return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
+
+    def masked_log_probs(
+        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
+    ) -> torch.Tensor:
+        """`token_log_probs` with whole encoder frames zeroed; not differentiable.
+
+        A zeroed state has the biases of the projections as its key and value, so keys
+        and values are projected once for all masks.
+
+        Parameters
+        ----------
+        states : tensor, shape (frames, width)
+        keep : bool tensor, shape (batch, frames)
+            False where a frame is zeroed.
+        tokens : Tokens
+        language : str, optional
+
+        Returns
+        -------
+        float32 tensor, shape (batch, tokens + 1, vocabulary)
+        """
+        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+        self._check_length(tokens)
+        prompt = self._prompt(language)
+        ids = torch.tensor([[*prompt, *tokens.ids]], device=self.device).expand(len(keep), -1)
+        n_heads = self.network.config.decoder_attention_heads
+        kept = keep[:, None, :, None]
+        projected = DynamicCache()
+        with torch.inference_mode():
+            states = states.to(self.dtype)
+            for index, layer in enumerate(self.network.model.decoder.layers):
+                pair = []
+                for projection in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj):
+                    empty = projection(torch.zeros_like(states[:1]))
+                    split, blank = (x.unflatten(-1, (n_heads, -1)).transpose(0, 1) for x in (projection(states), empty))
+                    pair.append(torch.where(kept, split, blank))
+                projected.update(pair[0], pair[1], index)
+            hidden = self.network.model.decoder(
+                input_ids=ids,
+                encoder_hidden_states=states[None].expand(len(keep), -1, -1),
+                past_key_values=EncoderDecoderCache(DynamicCache(), projected),
+                use_cache=True,
+            ).last_hidden_state
+            return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
+
+    def occluded_log_probs(
+        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
+    ) -> torch.Tensor:
+        """Log-probabilities over one window's states with whole frames zeroed; see `SpeechModel`.
+
+        A zeroed state has the key of the projection's bias and the value of
+        its bias, so keys and values are projected once and masked.
+        """
+        from transformers import DynamicCache, EncoderDecoderCache
+
+        self._check_length(tokens)
+        prompt = self._prompt(language)
+        shown = keep[:, None, :, None]
+        cross = DynamicCache()
+        for index, layer in enumerate(self.network.model.decoder.layers):
+            attention = layer.encoder_attn
+            masked = []
+            for projection in (attention.k_proj, attention.v_proj):
+                full = projection(states.to(self.dtype)).unflatten(-1, (attention.num_heads, -1)).transpose(0, 1)
+                empty = projection(torch.zeros_like(states[:1], dtype=self.dtype))
+                masked.append(torch.where(shown, full, empty.unflatten(-1, (attention.num_heads, -1)).transpose(0, 1)))
+            cross.update(*masked, index)
+        cache = EncoderDecoderCache(DynamicCache(), cross)
+        cache.is_updated = dict.fromkeys(range(len(self.network.model.decoder.layers)), True)
+        ids = torch.tensor([[*prompt, *tokens.ids]], device=self.device).expand(len(keep), -1)
+        hidden = self.network.model.decoder(
+            input_ids=ids, encoder_hidden_states=states[None], past_key_values=cache, use_cache=True
+        ).last_hidden_state
+        return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
+
+    @property
+    def encoder_layers(self) -> Any:
+        """Layers of the encoder, first to last, for gradients at a chosen depth."""
+        return self.network.model.encoder.layers
 
     def token_probabilities(
         self, encoded: Encoded, tokens: Tokens, language: str | None = None
