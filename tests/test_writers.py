@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pysubs2
@@ -15,7 +16,9 @@ from aligner.textgrid import read_words
 from aligner.writers import WriterOptions, formats, join_words, render
 
 CHARACTERS = st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), exclude_characters="\u2060\ufeff")
-NASTY = st.sampled_from(["a,b", '"q"', "-->", "<b>", "{x}", "a\\b", "&amp;", "naïve", "é", "日本", "🙂", "שלום", "'s", "#"])
+NASTY = st.sampled_from(
+    ["a,b", '"q"', "-->", "<b>", "{x}", "a\\b", "&amp;", "naïve", "e\u0301", "é", "日本", "🙂", "שלום", "'s", "#"]
+)
 
 
 @st.composite
@@ -25,7 +28,8 @@ def alignments(draw: st.DrawFn) -> Alignment:
     for text in texts:
         start = at + draw(st.floats(0, 2))
         at = start + draw(st.floats(0.02, 1))
-        words.append(Word(text, round(start, 4), round(at, 4), draw(st.none() | st.floats(0, 1).map(lambda p: round(p, 4)))))
+        probability = draw(st.none() | st.floats(0, 1).map(lambda p: round(p, 4)))
+        words.append(Word(text, round(start, 4), round(at, 4), probability))
         at = round(at, 4)
     return Alignment(tuple(words), at + 1)
 
@@ -45,9 +49,10 @@ def test_words_and_times_survive(name: str, alignment: Alignment) -> None:
         assert abs(word.end - other.end) <= part.precision / 2 + 6e-4
 
 
+TEXT = "She had your dark suit. In greasy wash water all year, every year!"
 WORDS = tuple(
     Word(text, i * 0.4 + 0.1, i * 0.4 + 0.4, 0.5, flags=("long",) if i == 2 else ())
-    for i, text in enumerate("She had your dark suit. In greasy wash water all year, every year!".split())
+    for i, text in enumerate(TEXT.split())
 )
 ALIGNMENT = Alignment(WORDS, 6.0, "en", {"model": "test"}, tokens=WORDS[:2])
 
@@ -72,12 +77,12 @@ def test_no_words_is_still_a_valid_file(name: str, tmp_path: Path) -> None:
 def test_sentence_cues_respect_their_limits() -> None:
     options = WriterOptions(max_chars=20, max_lines=2, max_duration=2.0)
     subtitles = pysubs2.SSAFile.from_string(render("srt", ALIGNMENT, options).decode())
-    assert [e.plaintext for e in subtitles][0] == "She had your dark\nsuit."
+    assert subtitles[0].plaintext == "She had your dark\nsuit."
     for event in subtitles:
         assert event.end - event.start <= 2000
         assert all(len(line) <= 20 for line in event.plaintext.split("\n"))
     assert " ".join(e.plaintext.replace("\n", " ") for e in subtitles) == ALIGNMENT.text
-    assert all(a.end <= b.start for a, b in zip(subtitles, subtitles[1:]))  # noqa: B905
+    assert all(a.end <= b.start for a, b in pairwise(subtitles))
 
 
 @pytest.mark.parametrize(
@@ -100,3 +105,12 @@ def test_scripts_without_spaces_are_joined_without_spaces() -> None:
     words = tuple(Word(text, i * 0.5, i * 0.5 + 0.4) for i, text in enumerate("你好吗"))
     marked = render("vtt", Alignment(words, 2.0), WriterOptions(highlight=True)).decode()
     assert "你<00:00:00.500>好<00:00:01.000>吗" in marked
+
+
+@pytest.mark.parametrize(
+    ("onset", "cues", "ends"), [(5.0, "sentence", 1200), (0.8, "sentence", 800), (5.0, "word", 400)]
+)
+def test_short_sentences_stay_to_be_read_where_there_is_room(onset: float, cues: str, ends: int) -> None:
+    words = (Word("No.", 0.2, 0.4), Word("Then", onset, onset + 0.3))
+    subtitles = pysubs2.SSAFile.from_string(render("srt", Alignment(words, 6.0), WriterOptions(cues=cues)).decode())
+    assert subtitles[0].end == ends

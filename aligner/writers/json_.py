@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aligner.core import Alignment, Word
-from aligner.writers.base import WriterOptions, formats, join_words, unspaced
+from aligner.writers.base import WriterOptions, formats, join_words, separator
 
 
 def as_dict(alignment: Alignment) -> dict[str, Any]:
@@ -19,11 +19,17 @@ def as_dict(alignment: Alignment) -> dict[str, Any]:
     for number, (first, stop) in enumerate(alignment.segments or ((0, len(alignment.words)),)):
         words = alignment.words[first:stop]
         if words:
-            text = join_words([w.text for w in words])
+            before = [words[0].text[0], *(w.text for w in words)]  # a script decides about its own first space
+            entries = [_word(w, separator(b, w.text)) for b, w in zip(before, words, strict=False)]
             segments.append(
-                {"id": number, "start": _round(words[0].start), "end": _round(words[-1].end), "text": f" {text}",
-                 "words": [_word(w) for w in words]}
-            )  # fmt: skip
+                {
+                    "id": number,
+                    "start": _round(words[0].start),
+                    "end": _round(words[-1].end),
+                    "text": "".join(entry["word"] for entry in entries),
+                    "words": entries,
+                }
+            )
     return {
         "text": join_words([w.text for w in alignment.words]),
         "segments": segments,
@@ -37,9 +43,9 @@ def _round(seconds: float) -> float:
     return round(seconds, 6)
 
 
-def _word(word: Word) -> dict[str, Any]:
+def _word(word: Word, space: str) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "word": word.text if unspaced(word.text) else f" {word.text}",
+        "word": space + word.text,
         "start": _round(word.start),
         "end": _round(word.end),
     }

@@ -18,6 +18,7 @@ from aligner.writers.base import WriterOptions, formats, join_words, millisecond
 SENTENCE_ENDS = tuple(".!?。！？…")
 CLOSERS = "\"'”’)]}»"
 PAUSE = 1.0  # seconds of silence that end a cue
+READABLE = 1.0  # seconds that a sentence stays, where the pause after it leaves room
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ class Subtitles:
             else:
                 marked = first if options.highlight else None
                 text = self._text(alignment, cue, times, marked)
-                document.append(pysubs2.SSAEvent(times[first][0], times[last][1], text))
+                begin, end = times[first][0], times[last][1]
+                if options.cues == "sentence":
+                    room = times[last + 1][0] if last + 1 < len(times) else round(1000 * alignment.duration)
+                    end = max(end, min(room, begin + round(1000 * min(READABLE, options.max_duration))))
+                document.append(pysubs2.SSAEvent(begin, end, text))
         if self._name == "vtt":
             blocks = [f"{_clock(e.start, '.')} --> {_clock(e.end, '.')}\n{e.text}\n" for e in document]
             path.write_text("\n".join(["WEBVTT\n", *blocks]), encoding="utf-8")
