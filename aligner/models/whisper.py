@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import ssl
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import torch
@@ -60,39 +64,77 @@ def load_whisper(name: str, device: str = "cpu", dtype: str = "float32", threads
         raise SettingError(f"unknown dtype {dtype!r}: choose one of {', '.join(_DTYPES)}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise SettingError(f"device {device!r} asked for, but torch sees no GPU: use --device cpu")
+    if device.partition(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
+        raise SettingError(f"unknown device {device!r}: choose cpu, cuda, mps or xpu")
     if threads is not None:
+        if threads < 1:
+            raise SettingError(f"{threads} threads cannot compute anything: give 1 or more")
         torch.set_num_threads(threads)
     folder = str(EMBEDDED) if name == "embedded" else name
-    if not Path(folder).is_dir() and (folder.startswith((".", "/", "~")) or folder.count("/") != 1):
+    if not (folder and Path(folder).is_dir()) and not re.fullmatch(
+        r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", folder, re.ASCII
+    ):
         raise ModelError(
             f"no model {name!r}: give 'embedded', a checkpoint folder, or a hub name like openai/whisper-small"
         )
     import_torchaudio()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder)
-        if config.model_type != "whisper":
-            raise ModelError(
-                f"model {name!r} is of the family {config.model_type!r}; supported: {', '.join(model_families)}"
-            )
-        network = transformers.WhisperForConditionalGeneration.from_pretrained(
-            folder, dtype=_DTYPES[dtype], attn_implementation="sdpa"
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+        try:
+            network, tokenizer, extractor = _read_checkpoint(name, folder, dtype, local=True)
+        except OSError:
+            if Path(folder).is_dir():
+                raise
+            if not _hub_answers(folder):
+                raise ModelError(
+                    f"model {name!r} is not in the local cache and the hub cannot be reached: "
+                    "check the network, or give a checkpoint folder"
+                ) from None
+            network, tokenizer, extractor = _read_checkpoint(name, folder, dtype, local=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "the folder is not a complete checkpoint" if Path(folder).is_dir() else (
-            "it is neither in the local cache nor reachable: check the name and the network, or give a folder"
-        )  # fmt: skip
+        where = "the folder is not a complete checkpoint" if Path(folder).is_dir() else "the hub does not give it"
         raise ModelError(f"cannot load model {name!r}: {where} ({first[:160]})") from error
     return WhisperModel(name, network.to(device).eval(), tokenizer, np.asarray(extractor.mel_filters))
+
+
+def _read_checkpoint(name: str, folder: str, dtype: str, local: bool) -> tuple[Any, Any, Any]:
+    """Network, tokenizer and feature extractor; `local` reads folders and the cache only."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=local)
+    if config.model_type != "whisper":
+        raise ModelError(
+            f"model {name!r} is of the family {config.model_type!r}; supported: {', '.join(model_families)}"
+        )
+    network = transformers.WhisperForConditionalGeneration.from_pretrained(
+        folder, dtype=_DTYPES[dtype], attn_implementation="sdpa", local_files_only=local
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=local)
+    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=local)
+    return network, tokenizer, extractor
+
+
+def _hub_answers(name: str) -> bool:
+    """Whether the hub says anything about a name: its own client retries for half a minute before it gives up."""
+    from huggingface_hub import constants, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        with urlopen(Request(hf_hub_url(name, "config.json"), method="HEAD"), timeout=5):
+            return True
+    except HTTPError:
+        return True  # a refusal is an answer; transformers words it better
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # its client may know certificates that Python does not
+    except OSError:
+        return False
 
 
 class WhisperModel:
@@ -131,8 +173,7 @@ class WhisperModel:
         self._end = int(config.eos_token_id if isinstance(config.eos_token_id, int) else config.eos_token_id[0])
         self._start = int(config.decoder_start_token_id)
         self._no_timestamps = int(
-            getattr(generation, "no_timestamps_token_id", None)
-            or tokenizer.convert_tokens_to_ids("<|notimestamps|>")
+            getattr(generation, "no_timestamps_token_id", None) or tokenizer.convert_tokens_to_ids("<|notimestamps|>")
         )
         self._languages = {
             token.strip("<|>"): int(index) for token, index in (getattr(generation, "lang_to_id", None) or {}).items()
@@ -191,15 +232,6 @@ class WhisperModel:
         tensor, shape (batch, frames, width)
             Frames of real audio for checkpoints trained trimmed, else of the whole padded window.
         """
-        return self.encode_from(self.encoder_input(features), 0)
-
-    @property
-    def encoder_depth(self) -> int:
-        """Number of encoder layers."""
-        return len(self.network.model.encoder.layers)
-
-    def encoder_input(self, features: torch.Tensor, layer: int = 0) -> torch.Tensor:
-        """What encoder layer `layer` receives, (batch, frames, width); see `encode_features`; differentiable."""
         encoder = self.network.model.encoder
         frames = features.shape[1]
         wanted = frames + frames % self._stride if self.trimmed else round(self.window / self.feature_duration)
@@ -208,19 +240,11 @@ class WhisperModel:
         hidden = functional.gelu(encoder.conv1(features.transpose(1, 2).to(self.dtype)))
         hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-        return self._through(encoder.layers[:layer], hidden)
-
-    def encode_from(self, hidden: torch.Tensor, layer: int) -> torch.Tensor:
-        """Encoder states from what encoder layer `layer` receives, (batch, frames, width); differentiable."""
-        encoder = self.network.model.encoder
-        states: torch.Tensor = encoder.layer_norm(self._through(encoder.layers[layer:], hidden))
-        return states
-
-    def _through(self, layers: Any, hidden: torch.Tensor) -> torch.Tensor:
-        for layer in layers:
+        for layer in encoder.layers:
             output = layer(hidden, attention_mask=None)
             hidden = output[0] if isinstance(output, tuple) else output
-        return hidden
+        states: torch.Tensor = encoder.layer_norm(hidden)
+        return states
 
     def real_frames(self, encoded: Encoded) -> int:
         """Encoder frames that real audio fills, at least one; as openai-whisper counts them."""
@@ -384,9 +408,7 @@ class WhisperModel:
                 logits.append(query @ key.transpose(1, 2) * query.shape[-1] ** -0.5)
         stacked = torch.stack(logits).cpu().numpy()
         assert stacked.shape[2:] == (ids.shape[1], encoded.states.shape[0]), stacked.shape
-        return AttentionMap(
-            stacked, self.real_frames(encoded), self.frame_duration, prefix=len(prompt) - 1, suffix=1
-        )
+        return AttentionMap(stacked, self.real_frames(encoded), self.frame_duration, prefix=len(prompt) - 1, suffix=1)
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-probabilities of teacher-forced passes over a batch of encoder states; see `SpeechModel`."""
@@ -397,51 +419,6 @@ class WhisperModel:
             input_ids=ids, encoder_hidden_states=states.to(self.dtype), use_cache=False
         ).last_hidden_state
         return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
-
-    def masked_log_probs(
-        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
-    ) -> torch.Tensor:
-        """`token_log_probs` with whole encoder frames zeroed; not differentiable.
-
-        A zeroed state has the biases of the projections as its key and value, so keys
-        and values are projected once for all masks.
-
-        Parameters
-        ----------
-        states : tensor, shape (frames, width)
-        keep : bool tensor, shape (batch, frames)
-            False where a frame is zeroed.
-        tokens : Tokens
-        language : str, optional
-
-        Returns
-        -------
-        float32 tensor, shape (batch, tokens + 1, vocabulary)
-        """
-        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-
-        self._check_length(tokens)
-        prompt = self._prompt(language)
-        ids = torch.tensor([[*prompt, *tokens.ids]], device=self.device).expand(len(keep), -1)
-        n_heads = self.network.config.decoder_attention_heads
-        kept = keep[:, None, :, None]
-        projected = DynamicCache()
-        with torch.inference_mode():
-            states = states.to(self.dtype)
-            for index, layer in enumerate(self.network.model.decoder.layers):
-                pair = []
-                for projection in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj):
-                    empty = projection(torch.zeros_like(states[:1]))
-                    split, blank = (x.unflatten(-1, (n_heads, -1)).transpose(0, 1) for x in (projection(states), empty))
-                    pair.append(torch.where(kept, split, blank))
-                projected.update(pair[0], pair[1], index)
-            hidden = self.network.model.decoder(
-                input_ids=ids,
-                encoder_hidden_states=states[None].expand(len(keep), -1, -1),
-                past_key_values=EncoderDecoderCache(DynamicCache(), projected),
-                use_cache=True,
-            ).last_hidden_state
-            return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
 
     def occluded_log_probs(
         self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
@@ -478,9 +455,7 @@ class WhisperModel:
         """Layers of the encoder, first to last, for gradients at a chosen depth."""
         return self.network.model.encoder.layers
 
-    def token_probabilities(
-        self, encoded: Encoded, tokens: Tokens, language: str | None = None
-    ) -> NDArray[np.float64]:
+    def token_probabilities(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> NDArray[np.float64]:
         """Probability of each text token; see `SpeechModel`."""
         if not len(tokens):
             return np.zeros(0)
