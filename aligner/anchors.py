@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from aligner.core import Word
 from aligner.text import spoken_form
 
-UNWRITTEN = 2.5  # cost of a frame that sounds like speech but lies between words
-SKIP = 6.0  # cost of a word that is not spoken
+UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between words
+SKIP = 1.0  # cost of a character that is not spoken
+REWARD = 2.0  # for a character that is: nearly what a badly heard one costs, so text is rather kept
 BEHIND, AHEAD = 1000, 2500  # characters kept around the best one
 _SLIDE = 50  # frames between moves of that band
 _TIDY = 3000  # frames between clean-ups of the history
@@ -33,11 +34,12 @@ _TELLING = 5  # letters; longer words are anchors on their own
 
 @dataclass(frozen=True)
 class Anchor:
-    """A word of the transcript, by its index, and its rough time in seconds."""
+    """A word of the transcript, by its index, its rough time and the doubt about it in seconds."""
 
     word: int
     start: float
     end: float
+    doubt: float = 0.5
 
 
 class Tracker:
@@ -71,6 +73,7 @@ class Tracker:
         self.last = np.cumsum(lengths) - 1
         self.first = np.append(self.last - lengths + 1, len(self.labels))  # closed by a sentinel
         self.n_words = len(spellings)
+        self.skips = SKIP * np.append(0.0, np.cumsum(lengths + 1))  # cost of skipping all words before
         n_states, n_fillers = len(self.labels), self.n_words + 1
         self.score = np.full(n_states, -np.inf)
         self.record = np.full(n_states, -1, np.int32)
@@ -117,7 +120,7 @@ class Tracker:
         from_filler = filler[:-1] >= straight
         entry = np.where(from_filler, filler[:-1], straight)
         advanced[first] = entry
-        advanced += emission
+        advanced += emission + REWARD
         stayed = state + np.maximum(emission, scores[self.blank])
         moved = advanced > stayed
 
@@ -130,7 +133,7 @@ class Tracker:
         new_filler_record, new_since = filler_record.copy(), since.copy()
         new_filler_record[1:][enters] = record[last[enters]]
         new_since[1:][enters] = self.frame
-        slope = SKIP * np.arange(len(filler))
+        slope = self.skips[self.low : self.high + 1]
         lifted = new_filler + slope
         best = np.maximum.accumulate(lifted)
         source = np.maximum.accumulate(np.where(lifted >= best, np.arange(len(filler)), 0))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner import ctc
 from aligner.anchors import Anchor, Tracker, by_recognition
 from aligner.core import Word
 from aligner.errors import InputError
@@ -26,10 +27,10 @@ from aligner.regions import STEP, Region, active, quietest, speech_regions, wind
 from aligner.settings import Settings
 from aligner.text import spoken_form
 from aligner.transcript import sentences
-from aligner.window import Stretch, align_window
+from aligner.window import Near, Stretch, align_window
 from aligner.words import UNSPACED_LANGUAGES
 
-LONGEST = 20.0  # seconds of a window; beyond it decoders lose words and byte-level ones run full
+LONGEST = 12.0  # seconds of a window; attention stays sharper and greedy decoding surer than over a full one
 MARGIN = 0.4  # seconds of audio around a chunk, where its neighbours leave room
 PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
 FASTEST = 0.04  # seconds of sound per character; with less room words have not been spoken
@@ -107,7 +108,15 @@ def align_text(
         if len(model.tokenize(chunk_text, settings.units, language)) >= int(encoded.duration / model.frame_duration):
             absent += [anchor.word for anchor in chunk]
             continue
-        stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start))
+        near = [
+            Near(
+                len(script.words[anchor.word]),
+                anchor.start - anchor.doubt - region.start,
+                anchor.end + anchor.doubt - region.start,
+            )
+            for anchor in chunk
+        ]
+        stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start, near))
         texts.append(chunk_text)
     return _joined(stretches, texts, language, missing=script.runs(absent))
 
@@ -252,6 +261,16 @@ class _Script:
                 found.append([i])
         return tuple(self.text(run) for run in found)
 
+    def mostly(self, indices: Sequence[int]) -> frozenset[int]:
+        """All words of the sentences that have more than half their words among the indices."""
+        wanted, found, first = set(indices), set(), 0
+        for end in sorted(self.ends):
+            sentence = range(first, end + 1)
+            if 2 * len(wanted.intersection(sentence)) > len(sentence):
+                found.update(sentence)
+            first = end + 1
+        return frozenset(found)
+
 
 def _script(text: str, language: str) -> _Script:
     unspaced = language in UNSPACED_LANGUAGES
@@ -272,7 +291,7 @@ def _anchors(
     language: str,
 ) -> tuple[Anchor, ...]:
     """Words found in the recording, by the CTC head where the checkpoint has one."""
-    labels = getattr(model, "ctc_labels", ())
+    labels = ctc.labels(model)
     if not labels:
         return by_recognition(script.words, recognise(model, source, levels, settings).words)
     index = {label: i for i, label in enumerate(labels)}
@@ -288,13 +307,11 @@ def _anchors(
 
 def _posteriors(model: SpeechModel, source: Recording) -> Iterator[NDArray[np.float32]]:
     """CTC log-posteriors of the whole recording, a window at a time, each heard with some audio around it."""
-    from aligner.ctc import log_posteriors
-
     start = 0.0
     while start < source.duration:
         end = min(start + LONGEST, source.duration)
         low, high = max(0.0, start - _CONTEXT), min(end + _CONTEXT, source.duration)
-        frames = log_posteriors(model, model.encode(source.read(low, high)))
+        frames = ctc.log_posteriors(model, model.encode(source.read(low, high)))
         first = round((start - low) / model.frame_duration)
         stop = first + round(LONGEST / model.frame_duration) if end < source.duration else None
         yield frames[first:stop]
@@ -325,13 +342,14 @@ def _fill(
             missing += run
         if after.word < len(script.words):
             filled.append(after)
-    return filled, missing
+    gone = script.mostly(missing)
+    return [anchor for anchor in filled if anchor.word not in gone], sorted({*missing, *gone})
 
 
 def _share(word: int, place: int, places: int, low: float, high: float) -> Anchor:
     """One of several equal parts of a stretch."""
     width = (high - low) / places
-    return Anchor(word, low + place * width, low + (place + 1) * width)
+    return Anchor(word, low + place * width, low + (place + 1) * width, doubt=max(0.5, high - low))
 
 
 def _chunks(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from aligner.aggregation import aggregate
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
@@ -11,6 +14,15 @@ from aligner.models import Encoded, SpeechModel
 from aligner.settings import Settings
 from aligner.warping import warp
 from aligner.words import time_words
+
+
+@dataclass(frozen=True)
+class Near:
+    """A part of a text, by its number of letters, and seconds of the window between which it lies."""
+
+    letters: int
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,13 @@ class Stretch:
 
 
 def align_window(
-    model: SpeechModel, encoded: Encoded, text: str, settings: Settings, language: str | None, offset: float = 0.0
+    model: SpeechModel,
+    encoded: Encoded,
+    text: str,
+    settings: Settings,
+    language: str | None,
+    offset: float = 0.0,
+    near: Sequence[Near] = (),
 ) -> Stretch:
     """Word times of a transcript in one window.
 
@@ -47,6 +65,8 @@ def align_window(
     language : str or None
     offset : float
         Seconds from the start of the recording to the start of the window.
+    near : sequence of Near
+        Where each part of the text is known to lie; none for a free alignment.
 
     Raises
     ------
@@ -63,7 +83,7 @@ def align_window(
             "is it the right transcript?"
         )
     evidence = aggregate(model.attend(encoded, tokens, language), settings.aggregation, model.alignment_heads)
-    path = warp(evidence, settings.path)
+    path = warp(_held(evidence, tokens, near), settings.path)
     timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
     words = timed.words
     if settings.confidence:
@@ -76,6 +96,25 @@ def align_window(
         words = _with_agreement(words, model, encoded, tokens, evidence, settings, language)
     spelled = _token_times(path, evidence, tokens, encoded.duration) if settings.tokens else ()
     return Stretch(shifted(words, offset), shifted(spelled, offset), timed.repairs)
+
+
+def _held(evidence: TokenFrameMap, tokens: Tokens, near: Sequence[Near]) -> TokenFrameMap:
+    """A map that makes a word's rows costly outside the stretch where the word is known to lie."""
+    if not near:
+        return evidence
+    values = evidence.values.copy()
+    frames = np.arange(values.shape[1]) * evidence.frame_duration
+    cost = float(np.ptp(values))
+    bounds = np.cumsum([part.letters for part in near])
+    seen = 0
+    for span in tokens.words:
+        # A word of the map may hold several parts (marks that stand alone); letters are what both have.
+        low = min(int(np.searchsorted(bounds, seen, side="right")), len(near) - 1)
+        seen += len("".join(span.text.split()))
+        high = min(int(np.searchsorted(bounds, seen)), len(near) - 1)
+        outside = (frames < near[low].start) | (frames > near[high].end)
+        values[span.start : span.stop, outside] -= cost
+    return TokenFrameMap(values, evidence.frame_duration)
 
 
 def shifted(words: tuple[Word, ...], offset: float) -> tuple[Word, ...]:
