@@ -46,7 +46,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "whisper-timestamped": Preset(
         Aggregation(
-            "upper-half", "alignment-or-all", ("logits", "text-rows", "median:9:repeat", "softmax", "mean", "column-norm")
+            "upper-half",
+            "alignment-or-all",
+            ("logits", "text-rows", "median:9:repeat", "softmax", "mean", "column-norm"),
         ),
         source="whisper-timestamped, perform_word_alignment",
     ),
