@@ -97,6 +97,12 @@ class SpeechModel(Protocol):
         """Log-softmax (batch, tokens + 1, vocabulary) of teacher-forced passes over encoder states
         (batch, frames, width); row i predicts token i, the last row the end of the text; differentiable."""
 
+    def occluded_log_probs(
+        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
+    ) -> torch.Tensor:
+        """As `token_log_probs(states * keep[..., None], ...)` for states (frames, width) of one window and boolean
+        keep (batch, frames), but free to project the states once."""
+
     def token_probabilities(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> NDArray[np.float64]:
         """Probability of each text token, shape (tokens,)."""
 
