@@ -225,3 +225,27 @@ def openai_tokenizer(folder: Path, language: str = "en") -> Any:
         explicit_n_vocab=len(ranks) + len(special),
     )  # fmt: skip
     return Tokenizer(encoding=encoding, num_languages=0)
+
+
+def ct2_folder(folder: Path, out: Path) -> Path:
+    """The checkpoint of a transformers folder as CTranslate2 (faster-whisper) reads it, float32.
+
+    Parameters
+    ----------
+    folder : Path
+    out : Path
+        Created; overwritten if it exists.
+
+    Returns
+    -------
+    Path
+        `out`, with the alignment heads of the folder's generation settings.
+    """
+    from aligner.guard import import_torchaudio
+
+    import_torchaudio()
+    from ctranslate2.converters import TransformersConverter
+
+    converter = TransformersConverter(str(folder), copy_files=["tokenizer.json", "preprocessor_config.json"])
+    converter.convert(str(out), quantization="float32", force=True)
+    return out
