@@ -158,7 +158,7 @@ def aggregate(
     """
     chosen = choose_heads(aggregation, attention, alignment_heads)
     values, rows = _values(attention, chosen, aggregation.steps)
-    return TokenFrameMap(values[0, rows.text], attention.frame_duration)
+    return TokenFrameMap(values[0, rows.text].astype(np.float64), attention.frame_duration)
 
 
 def _values(attention: AttentionMap, chosen: tuple[Head, ...], steps: tuple[str, ...]) -> tuple[Array, Rows]:

@@ -90,7 +90,7 @@ Examples:
 )
 @click.option("--aggregation", metavar="NAME", help="How heads are combined: mean, max or geometric-mean.")
 @click.option("--steps", metavar="LIST", help="All attention steps in order, with commas.")
-@click.option("--path", metavar="NAME", help="Path finder, such as dtw.")
+@click.option("--path", metavar="NAME", help="dtw, linear; ctc or frame: no attention, but the model's frame labels.")
 @click.option(
     "--pauses",
     type=click.Choice(["trim", "keep"]),

@@ -24,7 +24,7 @@ def labels(model: SpeechModel) -> tuple[str, ...]:
     return found if found and _path(model.name).is_file() else ()
 
 
-def log_posteriors(model: SpeechModel, encoded: Encoded) -> NDArray[np.float32]:
+def log_posteriors(model: SpeechModel, encoded: Encoded, head: str = "ctc") -> NDArray[np.float32]:
     """Log-probability of every label at every frame of real audio.
 
     Parameters
@@ -32,6 +32,8 @@ def log_posteriors(model: SpeechModel, encoded: Encoded) -> NDArray[np.float32]:
     model : SpeechModel
         With a CTC head.
     encoded : Encoded
+    head : str
+        "ctc", or "frame": trained on which character sounds at each frame, the first label being silence.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def log_posteriors(model: SpeechModel, encoded: Encoded) -> NDArray[np.float32]:
     ModelError
         The checkpoint has no CTC head.
     """
-    weight, bias = _head(model.name)
+    weight, bias = _head(model.name, head)
     frames = -(-len(encoded.features) // round(model.frame_duration / model.feature_duration))
     scores = encoded.states[:frames].float().cpu().numpy() @ weight.T + bias
     scores -= scores.max(1, keepdims=True)
@@ -53,11 +55,11 @@ def _path(name: str) -> Path:
     return (EMBEDDED if name == "embedded" else Path(name)) / "ctc_head.safetensors"
 
 
-@lru_cache(maxsize=2)
-def _head(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+@lru_cache(maxsize=4)
+def _head(name: str, head: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     from safetensors.numpy import load_file
 
     if not _path(name).is_file():
         raise ModelError(f"model {name!r} has no CTC head: there is no {_path(name).name} in its folder")
     tensors = load_file(_path(name))
-    return tensors["ctc.weight"].astype(np.float32), tensors["ctc.bias"].astype(np.float32)
+    return tensors[f"{head}.weight"].astype(np.float32), tensors[f"{head}.bias"].astype(np.float32)

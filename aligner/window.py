@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aligner import forced
 from aligner.aggregation import aggregate
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import InputError, SettingError
@@ -82,9 +83,14 @@ def align_window(
             f"the transcript has {len(tokens)} tokens, the {encoded.duration:.2f} s of audio only {frames} frames: "
             "is it the right transcript?"
         )
-    evidence = aggregate(model.attend(encoded, tokens, language), settings.aggregation, model.alignment_heads)
-    path = warp(_held(evidence, tokens, near), settings.path)
-    timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
+    if settings.path in forced.heads:
+        if settings.tokens or settings.saliency:
+            raise SettingError(f"--path {settings.path} reads no attention: it times no tokens and knows no agreement")
+        timed = forced.time_words(model, encoded, tokens, settings.path, settings.pauses)
+    else:
+        evidence = aggregate(model.attend(encoded, tokens, language), settings.aggregation, model.alignment_heads)
+        path = warp(_held(evidence, tokens, near), settings.path)
+        timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
     words = timed.words
     if settings.confidence:
         probabilities = model.token_probabilities(encoded, tokens, language)
@@ -93,7 +99,7 @@ def align_window(
             for word, span in zip(words, tokens.words, strict=True)
         )
     if settings.saliency:
-        words = _with_agreement(words, model, encoded, tokens, evidence, settings, language)
+        words = _with_agreement(words, model, encoded, tokens, evidence, settings.saliency, settings.masks, language)
     spelled = _token_times(path, evidence, tokens, encoded.duration) if settings.tokens else ()
     return Stretch(shifted(words, offset), shifted(spelled, offset), timed.repairs)
 
@@ -135,7 +141,8 @@ def _with_agreement(
     encoded: Encoded,
     tokens: Tokens,
     evidence: TokenFrameMap,
-    settings: Settings,
+    method: str,
+    masks: int | None,
     language: str | None,
 ) -> tuple[Word, ...]:
     try:
@@ -144,6 +151,6 @@ def _with_agreement(
         raise SettingError(
             f"--saliency needs {error.name}: install the extra with pip install 'cross-attention-aligner[saliency]'"
         ) from None
-    found = saliency.compute(model, encoded, tokens, method=settings.saliency, masks=settings.masks, language=language)
+    found = saliency.compute(model, encoded, tokens, method=method, masks=masks, language=language)
     scores = saliency.agreement(evidence, found, tokens)
     return tuple(replace(word, agreement=float(score)) for word, score in zip(words, scores, strict=True))

@@ -122,12 +122,35 @@ def time_words(
     if not tokens.words:
         return TimedWords((), 0)
     step = evidence.frame_duration
-    start, end = (frames * step for frames in word_frames(path, evidence, tokens, pauses))
+    first, stop = word_frames(path, evidence, tokens, pauses)
+    return settle(tokens, first.astype(np.float64) * step, stop.astype(np.float64) * step, duration, step, pauses)
+
+
+def settle(
+    tokens: Tokens,
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    duration: float,
+    shortest: float,
+    pauses: str,
+) -> TimedWords:
+    """Words with valid times from whatever a path made of them.
+
+    Parameters
+    ----------
+    tokens : Tokens
+    start, end : float64 arrays, shape (words,)
+        Seconds.
+    duration, shortest : float
+        Seconds of audio, and that a word gets at least.
+    pauses : str
+        With "trim", words closer than `SHORTEST_PAUSE` meet half-way.
+    """
     if pauses == "trim":
         close = (start[1:] > end[:-1]) & (start[1:] - end[:-1] <= SHORTEST_PAUSE + 1e-9)
         middle = (start[1:] + end[:-1]) / 2
         start[1:], end[:-1] = np.where(close, middle, start[1:]), np.where(close, middle, end[:-1])
-    start, end, repairs = repair(start, end, duration, step)
+    start, end, repairs = repair(start, end, duration, shortest)
     words = tuple(Word(span.text, float(s), float(e)) for span, s, e in zip(tokens.words, start, end, strict=True))
     return TimedWords(words, repairs)
 
