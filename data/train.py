@@ -170,6 +170,8 @@ def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> 
     for i, item in enumerate(items):
         part = item.mel.astype(np.float32)
         floor = max(float(part.max()) - 2.0, -1.5)
+        if training and rng.random() < 0.25:
+            floor = 0.0  # faster-whisper pads features, not audio
         if training:
             for _ in range(2):
                 low, high = np.sort(rng.integers(0, 80, 2))
@@ -326,6 +328,16 @@ def to_device(batch: Batch, device: str) -> Batch:
     return batch if device == "cpu" else Batch(**{k: v.to(device) for k, v in vars(batch).items()})
 
 
+def exported_state(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of an exported checkpoint folder, as `Recogniser` names them."""
+    from safetensors.torch import load_file
+
+    weights = {f"whisper.{name}": value for name, value in load_file(folder / "model.safetensors").items()}
+    weights.setdefault("whisper.proj_out.weight", weights["whisper.model.decoder.embed_tokens.weight"])
+    weights |= load_file(folder / "ctc_head.safetensors")
+    return {name: value.float() for name, value in weights.items()}
+
+
 def save(state: dict[str, Any], path: Path) -> None:
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
@@ -336,7 +348,9 @@ def save(state: dict[str, Any], path: Path) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder; resumed if it exists.")
 @click.option("--steps", default=20_000, show_default=True, help="Steps of the whole run; the learning rate ends there.")
 @click.option("--stop-at", type=int, help="Stop (resumably) at this step, before the run is over.")
-@click.option("--init", type=click.Path(exists=True, path_type=Path), help="A last.pt to take the weights from.")
+@click.option(
+    "--init", type=click.Path(exists=True, path_type=Path), help="A last.pt or an exported folder to take the weights from."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
 @click.option("--bf16/--float32", default=True, show_default=True)
@@ -365,7 +379,7 @@ def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | No
         position = state["position"]
         click.echo(f"resumed at step {position[0]}", err=True)
     elif init:
-        model.load_state_dict(torch.load(init, map_location=device)["model"])
+        model.load_state_dict(exported_state(init) if init.is_dir() else torch.load(init, map_location=device)["model"])
 
     def snapshot() -> None:
         save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": position}, checkpoint)
