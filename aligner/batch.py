@@ -513,7 +513,8 @@ def _finished(plan: Plan) -> dict[str, Row]:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue  # the line that was being written when the run ended
-            by_name[entry.pop("name")] = _row(entry)
+            name = entry.pop("name")
+            by_name[name] = _row(entry)
     found: dict[str, Row] = {}
     for job in plan.jobs:
         row = by_name.get(job.name) or by_audio.get(str(job.audio))

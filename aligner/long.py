@@ -36,6 +36,7 @@ PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
 FASTEST = 0.04  # seconds of sound per character; with less room words have not been spoken
 FEW = 3  # fewer words than this are kept wherever they can be squeezed in
 REPETITIVE = 2.4  # compression ratio above which text is a loop, openai-whisper's threshold
+SILENT_EDGE = 1.0  # seconds; more silence than this is left out at either end, but for a half of it
 _CONTEXT = 2.0  # seconds of audio around a window that the anchoring encoder sees and drops
 
 
@@ -88,11 +89,12 @@ def align_text(
         No words in the text, or none of it found in the recording.
     """
     language = settings.language
-    if source.duration <= model.window:
-        encoded = model.encode(source.read(0.0, source.duration))
+    whole = _without_silence(levels, source.duration)
+    if whole.end - whole.start <= model.window:
+        encoded = model.encode(source.read(whole.start, whole.end))
         language = language or model.detect_language(encoded)
         if len(model.tokenize(text, settings.units, language)) <= model.max_tokens:
-            stretch = align_window(model, encoded, text, settings, language)
+            stretch = align_window(model, encoded, text, settings, language, whole.start)
             return _joined([stretch], [text], language)
     else:
         language = language or _language(model, source, levels, settings)
@@ -231,6 +233,16 @@ def _segments(stretch: Stretch, text: str, offset: int) -> list[tuple[int, int]]
     return found
 
 
+def _without_silence(levels: NDArray[np.float32], duration: float) -> Region:
+    """A recording without long silence at its ends: attention that finds nothing to hold on to wanders there."""
+    loud = np.flatnonzero(active(levels)) * STEP
+    if not len(loud):
+        return Region(0.0, duration)
+    start = float(loud[0]) - SILENT_EDGE / 2 if loud[0] > SILENT_EDGE else 0.0
+    end = float(loud[-1]) + SILENT_EDGE / 2 if duration - loud[-1] > SILENT_EDGE else duration
+    return Region(start, end)
+
+
 def _language(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> str:
     """Language of the first window that holds speech."""
     first = windows(speech_regions(source, levels, settings.vad), levels, min(LONGEST, model.window))
@@ -263,7 +275,8 @@ class _Script:
 
     def mostly(self, indices: Sequence[int]) -> frozenset[int]:
         """All words of the sentences that have more than half their words among the indices."""
-        wanted, found, first = set(indices), set(), 0
+        wanted, first = set(indices), 0
+        found: set[int] = set()
         for end in sorted(self.ends):
             sentence = range(first, end + 1)
             if 2 * len(wanted.intersection(sentence)) > len(sentence):

@@ -1,0 +1,217 @@
+"""Many recordings: names, manifests, bad files, resuming after a kill at any moment, a folder that fails."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aligner.batch import JOURNAL
+from aligner.cli import main
+
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+NAMES = ("harbour", "kitchen", "station")
+BAD = "broken"
+
+
+def run(*arguments: object, code: int = 0, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> Path:
+    """A folder with a folder in it: two recordings, one more below, and their transcripts."""
+    folder = tmp_path / "talks"
+    (folder / "more").mkdir(parents=True)
+    for name in NAMES:
+        place = folder / "more" if name == "station" else folder
+        shutil.copy(SAMPLES / f"{name}.flac", place)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_folder_with_transcripts_by_stem(talks: Path, tmp_path: Path) -> None:
+    run(talks, "--text", SAMPLES, "-f", "json,srt", "-o", tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {
+        "harbour.json", "harbour.srt", "kitchen.json", "kitchen.srt", "more/station.json", "more/station.srt", "summary.csv",
+    }  # fmt: skip
+    for name, place in zip(NAMES, ("harbour", "kitchen", "more/station"), strict=True):
+        found = json.loads((tmp_path / "out" / f"{place}.json").read_text())
+        assert found["text"].split() == (SAMPLES / f"{name}.txt").read_text().split()
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["done"] * 3
+
+
+def test_pattern(talks: Path, tmp_path: Path) -> None:
+    run(f"{talks}/*.flac", "--text", SAMPLES, "-o", tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {"harbour.TextGrid", "kitchen.TextGrid", "summary.csv"}
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_manifest(talks: Path, tmp_path: Path, source: str) -> None:
+    lines = [
+        json.dumps({"audio": str(talks / "harbour.flac"), "text": (SAMPLES / "harbour.txt").read_text()}),
+        f"{talks / 'kitchen.flac'}\t{SAMPLES / 'kitchen.txt'}",
+        "",
+    ]
+    manifest = tmp_path / "list.txt"
+    manifest.write_text("\n".join(lines))
+    where = ("--manifest", manifest) if source == "file" else ("--manifest", "-")
+    run(*where, "-f", "tsv", "-o", tmp_path / "out", stdin="\n".join(lines))
+    assert set(contents(tmp_path / "out")) == {"harbour.tsv", "kitchen.tsv", "summary.csv"}
+
+
+def test_broken_manifest_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text('{"text": "no audio here"}\n')
+    assert "line 1" in run("--manifest", tmp_path / "list.txt", code=1).stderr
+
+
+def test_recordings_that_would_write_the_same_file_are_refused(talks: Path, tmp_path: Path) -> None:
+    shutil.copy(talks / "harbour.flac", tmp_path / "harbour.flac")
+    result = run(talks / "harbour.flac", tmp_path / "harbour.flac", "-o", tmp_path / "out", code=2)
+    assert "same files" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_files_are_counted_and_others_complete(talks: Path, tmp_path: Path) -> None:
+    (talks / "broken.wav").write_text("no audio")
+    (talks / "untold.flac").write_bytes((talks / "harbour.flac").read_bytes())  # has no transcript
+    result = run(talks, "--text", SAMPLES, "-f", "json", "-o", tmp_path / "out", code=1)
+    status = {Path(row["audio"]).stem: row["status"] for row in rows(tmp_path / "out")}
+    assert status == {"broken": "failed", "harbour": "done", "kitchen": "done", "station": "done", "untold": "failed"}
+    assert "broken.wav is not audio" in result.stderr
+    assert "no transcript untold.txt" in result.stderr
+    assert "3 of 5 aligned" in result.stderr
+
+
+def test_jobs_give_the_same_bytes(talks: Path, tmp_path: Path) -> None:
+    run(talks, "--text", SAMPLES, "-f", "all", "-o", tmp_path / "one")
+    command = [sys.executable, "-m", "aligner.cli", talks, "--text", SAMPLES, "-f", "all", "-o", tmp_path / "two"]
+    done = subprocess.run([*command, "--jobs", "2", "--threads", "1"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_resume_does_only_what_is_missing(talks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(talks, "--text", SAMPLES, "-f", "json", "-o", out)
+    before = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
+    whole = contents(out)
+    (out / "kitchen.json").unlink()
+    run(talks, "--text", SAMPLES, "-f", "json", "-o", out, "--resume")
+    after = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
+    assert contents(out) == whole
+    assert after["harbour.json"] == before["harbour.json"]
+    assert after["kitchen.json"] != before["kitchen.json"]
+
+
+def test_resume_redoes_what_would_come_out_differently(talks: Path, tmp_path: Path) -> None:
+    out, texts = tmp_path / "out", tmp_path / "texts"
+    texts.mkdir()
+    for name in NAMES:
+        shutil.copy(SAMPLES / f"{name}.txt", texts)
+    run(talks, "--text", texts, "-f", "tsv", "-o", out)
+    (texts / "kitchen.txt").write_text("nothing but this")
+    run(talks, "--text", texts, "-f", "tsv", "-o", out, "--resume")
+    assert "nothing" in (out / "kitchen.tsv").read_text()
+    first = contents(out)
+    run(talks, "--text", texts, "-f", "tsv", "-o", out, "--resume", "--pauses", "keep")
+    assert contents(out)["harbour.tsv"] != first["harbour.tsv"]
+
+
+def batch_of(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for k in range(count):
+        shutil.copy(SAMPLES / f"{NAMES[k % 3]}.flac", folder / f"talk{k:03}.flac")
+        shutil.copy(SAMPLES / f"{NAMES[k % 3]}.txt", folder / f"talk{k:03}.txt")
+
+
+def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
+    """kill -9 at random moments: after --resume the folder holds what an uninterrupted run leaves."""
+    batch_of(tmp_path / "in", 12)
+    common = [str(tmp_path / "in"), "--text", str(tmp_path / "in"), "-f", "textgrid,json"]
+    run(*common, "-o", tmp_path / "whole")
+    command = [sys.executable, "-m", "aligner.cli", *common, "-o", str(tmp_path / "out"), "--resume", "-q"]
+    rng = random.Random(0)
+    killed = 0
+    for _ in range(3):
+        process = subprocess.Popen(command)
+        journal, lines = tmp_path / "out" / JOURNAL, rng.randrange(1, 5)
+        before = len(journal.read_bytes().splitlines()) if journal.exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if journal.exists() and len(journal.read_bytes().splitlines()) >= before + lines:
+                time.sleep(rng.random() * 0.05)
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        killed += process.wait(60) == -signal.SIGKILL
+    assert killed >= 2
+    assert subprocess.run(command, timeout=120).returncode == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(talks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".harbour.k3j2h1g0.json").write_text("half")
+    (out / ".own.notes.json").write_text("mine")
+    run(talks, "--text", SAMPLES, "-f", "json", "-o", out, "--resume")
+    assert not (out / ".harbour.k3j2h1g0.json").exists()
+    assert (out / ".own.notes.json").read_text() == "mine"
+
+
+def test_full_disk_stops_the_batch_with_one_sentence(tmp_path: Path) -> None:
+    """A limit on file size stands in for the disk: small files fit, the long one does not."""
+    batch_of(tmp_path / "in", 4)
+    (tmp_path / "in" / "talk002.txt").write_text((SAMPLES / "harbour.txt").read_text() * 3)
+    out = tmp_path / "out"
+    code = (
+        "import resource, signal; from aligner.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "in", "--text", tmp_path / "in", "-f", "tsv", "-o", out, "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.count("cannot write") == 1
+    assert "Traceback" not in done.stderr
+    finished = [name for name in contents(out) if not name.startswith(".")]
+    assert finished == ["talk000.tsv", "talk001.tsv"]
+    assert all(contents(out)[name].endswith(b"\n") for name in finished)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupted_batch_keeps_what_is_finished(tmp_path: Path, jobs: int) -> None:
+    batch_of(tmp_path / "in", 60)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "aligner.cli", tmp_path / "in", "--text", tmp_path / "in", "-f", "json", "-o", out]
+    process = subprocess.Popen([*command, "--jobs", str(jobs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("talk*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    written = [name for name in contents(out) if name != JOURNAL]
+    assert 0 < len(written) < 60
+    assert all(json.loads(contents(out)[name])["text"] for name in written)

@@ -1,0 +1,274 @@
+"""Long recordings: anchors, chunks, windows, text that does not match the audio."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import aligner
+from aligner import long, recording, regions
+from aligner.anchors import Anchor, Tracker, by_recognition
+from aligner.audio import read_audio
+from aligner.core import Alignment, Audio, Word
+from aligner.models import SpeechModel
+from aligner.pipeline import Settings, align_audio
+from aligner.textgrid import read_words
+
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+NAMES = ("kitchen", "harbour", "station")
+RATE = 16_000
+BLANK, SPACE = 0, 1
+
+
+@pytest.fixture(scope="module")
+def model() -> SpeechModel:
+    return aligner.load_model()
+
+
+def spell(word: str) -> np.ndarray:
+    return np.array([ord(letter) - ord("a") + 2 for letter in word])
+
+
+def posteriors(frames: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Log-posteriors of a planted label per frame ("" is blank), with noise."""
+    scores = rng.normal(size=(len(frames), 28))
+    for row, label in zip(scores, frames, strict=True):
+        row[BLANK if not label else SPACE if label == " " else ord(label) - ord("a") + 2] += 8
+    return (scores - np.log(np.exp(scores).sum(1, keepdims=True))).astype(np.float32)
+
+
+def spoken(words: list[str], gap: int) -> tuple[list[str], list[tuple[int, int]]]:
+    """Frames that say the words, a blank after each letter and a gap after each word; first and last frames."""
+    frames: list[str] = [""] * 5
+    times = []
+    for word in words:
+        start = len(frames)
+        for letter in word:
+            frames += [letter, ""]
+        times.append((start, len(frames) - 1))
+        frames += [" ", *[""] * gap]
+    return frames, times
+
+
+def track(words: list[str], log_posteriors: np.ndarray) -> tuple[Anchor, ...]:
+    tracker = Tracker([spell(word) for word in words], BLANK, SPACE)
+    tracker.advance(log_posteriors)
+    return tracker.anchors(1.0)
+
+
+WORDS = ["quick", "brown", "foxes", "jump", "over", "lazy", "dogs", "while", "eager", "herons", "watch", "them"]
+
+
+def test_tracker_finds_planted_words() -> None:
+    frames, times = spoken(WORDS, 6)
+    found = track(WORDS, posteriors(frames, np.random.default_rng(0)))
+    assert [anchor.word for anchor in found] == list(range(len(WORDS)))
+    for anchor, (start, end) in zip(found, times, strict=True):
+        assert abs(anchor.start - start) <= 1
+        assert abs(anchor.end - end) <= 2
+
+
+def test_tracker_is_the_same_in_pieces_and_whole() -> None:
+    frames, _ = spoken(WORDS * 12, 3)
+    log_posteriors = posteriors(frames, np.random.default_rng(1))
+    whole = Tracker([spell(word) for word in WORDS * 12], BLANK, SPACE)
+    whole.advance(log_posteriors)
+    parts = Tracker([spell(word) for word in WORDS * 12], BLANK, SPACE)
+    for part in np.array_split(log_posteriors, 7):
+        parts.advance(part)
+    assert whole.anchors(0.02) == parts.anchors(0.02)
+
+
+def test_words_that_are_not_spoken_are_skipped() -> None:
+    frames, times = spoken(WORDS[:4] + WORDS[8:], 6)
+    found = track(WORDS, posteriors(frames, np.random.default_rng(2)))
+    assert [anchor.word for anchor in found] == [0, 1, 2, 3, 8, 9, 10, 11]
+    assert abs(found[4].start - times[4][0]) <= 1
+
+
+def test_speech_that_is_not_written_is_a_gap() -> None:
+    frames, times = spoken(WORDS, 6)
+    found = track(WORDS[:4] + WORDS[8:], posteriors(frames, np.random.default_rng(3)))
+    assert [anchor.word for anchor in found] == list(range(8))
+    assert abs(found[3].end - times[3][1]) <= 2
+    assert abs(found[4].start - times[8][0]) <= 1
+
+
+def test_history_and_band_stay_small() -> None:
+    """An hour's worth of text in a band of minutes, records tidied away."""
+    words = WORDS * 150
+    frames, times = spoken(words, 2)
+    tracker = Tracker([spell(word) for word in words], BLANK, SPACE)
+    tracker.advance(posteriors(frames, np.random.default_rng(4)))
+    found = tracker.anchors(1.0)
+    assert [anchor.word for anchor in found] == list(range(len(words)))
+    assert max(abs(anchor.start - start) for anchor, (start, _) in zip(found, times, strict=True)) <= 1
+    assert tracker.n_records < len(words) + 300_000
+    assert tracker.low > 0
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=2, max_size=25), st.integers(0, 9), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_anchors_are_ordered_and_disjoint(words: list[str], gap: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frames, _ = spoken([word for word in words if rng.random() < 0.7] or words[:1], gap)
+    found = track(words, posteriors(frames, rng))
+    for before, after in itertools.pairwise(found):
+        assert before.word < after.word
+        assert before.start < before.end <= after.start + 1e-9
+
+
+def test_anchors_from_recognised_words() -> None:
+    written = "The quick brown fox, he said, jumps over 2 lazy dogs".split()
+    heard = [Word(t, i, i + 0.5) for i, t in enumerate("the quick brown box jumps over two lazy docks".split())]
+    found = {anchor.word: anchor.start for anchor in by_recognition(written, heard)}
+    assert {0: 0, 1: 1, 2: 2, 6: 4, 7: 5, 8: 6, 9: 7}.items() == found.items()
+
+
+def tone(seconds: float, seed: int = 0, level: float = 0.002) -> np.ndarray:
+    return (level * np.random.default_rng(seed).normal(size=round(seconds * RATE))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[Audio, tuple[Word, ...], tuple[str, ...]]:
+    """The sample recordings one after another, three times over, with pauses; gold words; sentences."""
+    parts, gold, texts = [tone(1.0)], [], []
+    for name in NAMES * 3:
+        offset = sum(map(len, parts)) / RATE
+        audio = read_audio(SAMPLES / f"{name}.flac")
+        gold += [Word(w.text, w.start + offset, w.end + offset) for w in read_words(SAMPLES / f"{name}.TextGrid")]
+        texts.append((SAMPLES / f"{name}.txt").read_text(encoding="utf-8").strip())
+        parts += [audio.samples, tone(1.5, len(parts))]
+    return Audio(np.concatenate(parts), RATE), tuple(gold), tuple(texts)
+
+
+def words_of(texts: tuple[str, ...] | list[str]) -> list[str]:
+    return " ".join(texts).split()
+
+
+def valid(alignment: Alignment) -> None:
+    for before, after in itertools.pairwise(alignment.words):
+        assert before.end <= after.start + 1e-9
+    assert alignment.words[-1].end <= alignment.duration
+
+
+def test_long_audio_with_its_transcript(model: SpeechModel, samples: tuple) -> None:
+    audio, gold, texts = samples
+    assert audio.duration > model.window
+    found = align_audio(model, audio, "\n".join(texts), Settings())
+    valid(found)
+    assert [word.text for word in found.words] == words_of(texts)
+    errors = [abs(a.start - b.start) for a, b in zip(found.words, gold, strict=True)]
+    assert np.median(errors) < 0.15
+    assert max(errors) < 4.0  # nothing drifts: an error stays in its sentence
+    assert "missing" not in found.provenance
+    assert found.provenance["windows"] > 1
+
+
+def test_sentence_that_is_not_spoken_is_reported(model: SpeechModel, samples: tuple) -> None:
+    audio, _, texts = samples
+    extra = "Nobody ever pronounced these seventeen extraordinarily complicated syllables."
+    found = align_audio(model, audio, "\n".join([*texts[:4], extra, *texts[4:]]), Settings())
+    valid(found)
+    assert extra in "\n".join(found.provenance["missing"])
+    assert [word.text for word in found.words] == words_of(texts)
+
+
+def test_speech_that_is_not_written_leaves_a_gap(model: SpeechModel, samples: tuple) -> None:
+    audio, gold, texts = samples
+    left_out = len(texts[4].split())
+    before = len(words_of(texts[:4]))
+    found = align_audio(model, audio, "\n".join(texts[:4] + texts[5:]), Settings())
+    valid(found)
+    assert [word.text for word in found.words] == words_of(texts[:4] + texts[5:])
+    later = found.words[before + 3 :]
+    errors = [abs(a.start - b.start) for a, b in zip(later, gold[before + left_out + 3 :], strict=True)]
+    assert np.median(errors) < 0.15
+
+
+def test_long_audio_without_a_transcript(model: SpeechModel, samples: tuple) -> None:
+    """Windows are disjoint and cut in pauses, so recognised words come once and in order."""
+    audio, _, texts = samples
+    found = align_audio(model, audio, None, Settings())
+    valid(found)
+    assert 0.6 * len(words_of(texts)) < len(found.words) < 1.4 * len(words_of(texts))
+
+
+@pytest.mark.parametrize("seconds", [10.0, 60.0])
+def test_leading_silence_moves_no_word_far(model: SpeechModel, seconds: float) -> None:
+    audio = read_audio(SAMPLES / "kitchen.flac")
+    text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8")
+    plain = align_audio(model, audio, text, Settings())
+    later = align_audio(model, Audio(np.concatenate([tone(seconds, level=1e-4), audio.samples]), RATE), text, Settings())
+    shifts = [abs(b.start - a.start - seconds) for a, b in zip(plain.words, later.words, strict=True)]
+    assert np.median(shifts) < 0.1
+
+
+def test_windows_cover_the_speech_and_cut_in_pauses() -> None:
+    bursts = [tone(2.5, k, 0.2) for k in range(12)]
+    samples = np.concatenate([part for burst in bursts for part in (burst, tone(0.8, 99, 1e-4))])
+    source = recording.of_audio(Audio(samples, RATE))
+    levels = regions.loudness(source)
+    found = regions.windows(regions.speech_regions(source, levels), levels, 8.0)
+    assert all(0 < window.end - window.start <= 8.0 for window in found)
+    assert all(a.end <= b.start for a, b in itertools.pairwise(found))
+    for k in range(12):
+        assert any(w.start <= k * 3.3 and k * 3.3 + 2.5 <= w.end + 0.02 for w in found), k
+
+
+def test_speech_longer_than_a_window_is_cut_where_it_is_quietest() -> None:
+    samples = tone(20.0, 0, 0.2)
+    samples[round(6.9 * RATE) : round(7.1 * RATE)] *= 0.01
+    source = recording.of_audio(Audio(samples, RATE))
+    levels = regions.loudness(source)
+    found = regions.windows((regions.Region(0.0, 20.0),), levels, 10.0)
+    assert abs(found[0].end - 7.0) < 0.1
+    assert found[-1].end == 20.0
+
+
+def test_silero_finds_the_speech(samples: tuple) -> None:
+    pytest.importorskip("silero_vad")
+    audio, gold, _ = samples
+    source = recording.of_audio(audio)
+    found = regions.speech_regions(source, regions.loudness(source), "silero")
+    inside = [any(r.start <= (w.start + w.end) / 2 <= r.end for r in found) for w in gold]
+    assert np.mean(inside) > 0.8
+
+
+@pytest.mark.parametrize("text", ["thank you " * 40, "no no no no no no no no no no no no no no no no no no no no no no"])
+def test_loops_are_cut(text: str) -> None:
+    assert long.is_loop(text)
+    kept, reason = long._without_loop("we left early " + text)
+    assert kept.startswith("we left early")
+    assert len(kept.split()) <= 6
+    assert "repetition" in reason
+
+
+def test_ordinary_text_is_no_loop() -> None:
+    assert not long.is_loop("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age")
+
+
+class _Talker:
+    """A model whose decoder runs full on long windows, and loops on one of them."""
+
+    def __init__(self, model: SpeechModel) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._model, name)
+
+    def transcribe(self, encoded: object, language: str | None = None, task: str = "transcribe") -> str:
+        seconds = encoded.duration  # type: ignore[attr-defined]
+        return "and so on " * 60 if seconds > 6 else "word"
+
+
+def test_repetition_is_reported(model: SpeechModel, samples: tuple) -> None:
+    found = align_audio(_Talker(model), samples[0], None, Settings())  # type: ignore[arg-type]
+    valid(found)
+    assert any("repetition" in message for message in found.provenance["dropped"])
+    assert found.text.count("and so on") <= found.provenance["windows"]
