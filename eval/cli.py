@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from aligner.errors import AlignerError
+from eval.explain import explain_command
+from eval.heads import heads as heads_command
 
 
 class _Group(click.Group):
@@ -130,6 +132,9 @@ def report(results: tuple[Path, ...], output: Path) -> None:
     for path in write_report(results, output):
         click.echo(str(path))
 
+
+main.add_command(explain_command)
+main.add_command(heads_command)
 
 if __name__ == "__main__":
     main()

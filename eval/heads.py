@@ -103,7 +103,7 @@ def load_cases(model: Any, manifest: Path, most: int) -> list[Case]:
     return cases
 
 
-@click.command()
+@click.command("heads")
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", "name", default="embedded", show_default=True, help="Checkpoint folder or hub name.")
 @click.option("--utterances", default=40, show_default=True, help="Most utterances to use.")
