@@ -37,7 +37,7 @@ class Aggregation:
         A source, then steps of `aligner.attention`, one of them combining.
     """
 
-    layers: str = "last:1"
+    layers: str = "last:2"
     heads: str = "all"
     steps: tuple[str, ...] = ("softmax-crop", "mean")
 
