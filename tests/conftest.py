@@ -27,3 +27,12 @@ def corpora() -> Path:
     if not CORPORA.is_dir():
         pytest.skip("the development corpora are not beside this checkout")
     return CORPORA
+
+
+@pytest.fixture(scope="session")
+def multilingual_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small Whisper checkpoint with random weights and the real multilingual vocabulary."""
+    pytest.importorskip("whisper", reason="openai-whisper, a test-only peer, is not installed")
+    from benchmarks.peers import random_checkpoint
+
+    return random_checkpoint(tmp_path_factory.mktemp("multilingual"), alignment_heads=[[0, 1], [1, 0], [1, 1]])

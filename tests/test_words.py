@@ -192,27 +192,19 @@ UNSPACED = ("zh", "ja", "th", "my")
 
 
 @pytest.fixture(scope="module")
-def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    pytest.importorskip("whisper", reason="openai-whisper, a test-only peer, is not installed")
-    from benchmarks.peers import random_checkpoint
-
-    return random_checkpoint(tmp_path_factory.mktemp("multilingual"))
-
-
-@pytest.fixture(scope="module")
-def model(multilingual: Folder) -> Any:
+def model(multilingual_checkpoint: Folder) -> Any:
     from aligner.models import load_model
 
-    return load_model(str(multilingual))
+    return load_model(str(multilingual_checkpoint))
 
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_splitting_equals_openai_whisper_with_the_real_vocabulary(
-    language: str, model: Any, multilingual: Folder
+    language: str, model: Any, multilingual_checkpoint: Folder
 ) -> None:
     from benchmarks.peers import openai_tokenizer
 
-    peer = openai_tokenizer(multilingual, language if language != "emoji" else "en")
+    peer = openai_tokenizer(multilingual_checkpoint, language if language != "emoji" else "en")
     ids = peer.encode(" " + SENTENCES[language])
     assert model.tokenizer(" " + SENTENCES[language], add_special_tokens=False)["input_ids"] == ids
     for split, theirs in (

@@ -77,6 +77,8 @@ def load_whisper(name: str, device: str = "cpu", dtype: str = "float32", threads
         raise ModelError(
             f"no model {name!r}: give 'embedded', a checkpoint folder, or a hub name like openai/whisper-small"
         )
+    from safetensors import SafetensorError
+
     import_torchaudio()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import transformers
@@ -96,7 +98,7 @@ def load_whisper(name: str, device: str = "cpu", dtype: str = "float32", threads
                     "check the network, or give a checkpoint folder"
                 ) from None
             network, tokenizer, extractor = _read_checkpoint(name, folder, dtype, local=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = "the folder is not a complete checkpoint" if Path(folder).is_dir() else "the hub does not give it"
         raise ModelError(f"cannot load model {name!r}: {where} ({first[:160]})") from error
@@ -236,7 +238,7 @@ class WhisperModel:
         frames = features.shape[1]
         wanted = frames + frames % self._stride if self.trimmed else round(self.window / self.feature_duration)
         if wanted > frames:
-            features = functional.pad(features, (0, 0, 0, wanted - frames), value=padding_value(features))
+            features = functional.pad(features, (0, 0, 0, wanted - frames), value=padding_value(features.detach()))
         hidden = functional.gelu(encoder.conv1(features.transpose(1, 2).to(self.dtype)))
         hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
