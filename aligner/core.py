@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 def _frozen(array: NDArray[Any], dtype: type, ndim: int, name: str) -> NDArray[Any]:
     """A read-only view of an array, checked for its number of axes and for finite values."""
-    result = np.asarray(array, dtype=dtype).view()
+    result: NDArray[Any] = np.asarray(array, dtype=dtype).view()
     if result.ndim != ndim:
         raise ValueError(f"{name} has shape {result.shape}, expected {ndim} axes")
     if not np.all(np.isfinite(result)):

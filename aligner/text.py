@@ -39,8 +39,8 @@ def spoken_form(text: str) -> str:
         folded = _NUMBER.sub(lambda m: f" {_number_words(m.group())} ", folded)
     for symbol, words in _SYMBOLS.items():
         folded = folded.replace(symbol, words)
-    words = (word.strip("'") for word in _NOT_SPOKEN.sub(" ", folded).split())
-    return " ".join(word for word in words if word)
+    bare = (word.strip("'") for word in _NOT_SPOKEN.sub(" ", folded).split())
+    return " ".join(word for word in bare if word)
 
 
 def _number_words(digits: str) -> str:

@@ -109,10 +109,14 @@ def timing_table(errors: list[tuple[float, float]], groups: list[str]) -> list[s
 @click.command()
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--features", multiple=True, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--manifest", multiple=True, type=click.Path(exists=True, path_type=Path), help="Further corpora for WER.")
+@click.option(
+    "--manifest", multiple=True, type=click.Path(exists=True, path_type=Path), help="Further corpora for WER."
+)
 @click.option("--most", default=150, show_default=True, help="Utterances of each set.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Markdown file; standard output when left out.")
-def main(checkpoint: Path, features: tuple[Path, ...], manifest: tuple[Path, ...], most: int, output: Path | None) -> None:
+def main(
+    checkpoint: Path, features: tuple[Path, ...], manifest: tuple[Path, ...], most: int, output: Path | None
+) -> None:
     """Word error rates and held-out synthetic timing of CHECKPOINT, as markdown."""
     model = load_model(str(checkpoint))
     recognised: dict[str, list[Heard]] = {}

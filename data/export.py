@@ -35,7 +35,9 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in TIMESTAMPS])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|startoftranscript|> <|notimestamps|> $A <|endoftext|>",
-        special_tokens=[(token, IDS[token]) for token in ("<|startoftranscript|>", "<|notimestamps|>", "<|endoftext|>")],
+        special_tokens=[
+            (token, IDS[token]) for token in ("<|startoftranscript|>", "<|notimestamps|>", "<|endoftext|>")
+        ],
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     end = "<|endoftext|>"

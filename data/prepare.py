@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import Pool
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -72,7 +73,7 @@ class FeatureWriter:
         click.echo(f"{len(self._lines)} utterances, {self._offset / 360_000:.2f} h -> {self._index.parent}", err=True)
 
 
-def read_manifests(folders: Iterable[Path]) -> Iterator[dict]:
+def read_manifests(folders: Iterable[Path]) -> Iterator[dict[str, Any]]:
     """Utterances of every `.jsonl` manifest (id, audio, text, speaker) in the folders, with a split each."""
     for folder in folders:
         for manifest in sorted(folder.glob("*.jsonl")):
@@ -85,7 +86,7 @@ def read_manifests(folders: Iterable[Path]) -> Iterator[dict]:
                 yield {**entry, "text": text, "split": split, "set": manifest.stem, "path": folder / entry["audio"]}
 
 
-def _real_job(job: tuple[Path, list[dict], bool, int]) -> None:
+def _real_job(job: tuple[Path, list[dict[str, Any]], bool, int]) -> None:
     import soundfile
     import torch
 
@@ -117,7 +118,9 @@ def random_phrase(lines: list[str], rng: np.random.Generator) -> list[str]:
         return words[first : first + length]
 
 
-def speak_phrase(espeak: Espeak, flite: Flite, words: list[str], rng: np.random.Generator, held_out: bool) -> Speech | None:
+def speak_phrase(
+    espeak: Espeak, flite: Flite, words: list[str], rng: np.random.Generator, held_out: bool
+) -> Speech | None:
     """One phrase in a random voice of the wanted split, with random pauses."""
     breaks = frozenset(i for i in range(len(words) - 1) if rng.random() < 0.08)
     if rng.random() < 0.35:
@@ -158,7 +161,7 @@ def _synthetic_job(job: tuple[Path, list[str], float, bool, int]) -> None:
     writer.close()
 
 
-def _run(function, jobs: list, processes: int) -> None:  # type: ignore[no-untyped-def]
+def _run(function: Callable[[Any], None], jobs: list[Any], processes: int) -> None:
     with Pool(processes, maxtasksperchild=1) as pool:  # one engine instance per process
         pool.map(function, jobs, chunksize=1)
 

@@ -273,7 +273,9 @@ class Flite:
         flite.flite_init()
         self._voices: dict[str, int] = {}
         for voice in FLITE_VOICES:
-            register = getattr(load(f"flite_cmu_{'us_' if voice != 'time_awb' else ''}{voice}"), f"register_cmu_us_{voice}")
+            register = getattr(
+                load(f"flite_cmu_{'us_' if voice != 'time_awb' else ''}{voice}"), f"register_cmu_us_{voice}"
+            )
             register.restype, register.argtypes = pointer, [text]
             self._voices[voice] = register(None)
 
@@ -288,7 +290,7 @@ class Flite:
         flite.feat_set_float(features, b"duration_stretch", stretch)
         text = " ".join(word + ("," if i in breaks else "") for i, word in enumerate(words))
         utterance = flite.flite_synth_text(text.encode(), pointer)
-        spoken: list[list] = []
+        spoken: list[tuple[str, list[float]]] = []
         previous_end, last_item = 0.0, None
         segment = flite.relation_head(flite.utt_relation(utterance, b"Segment"))
         while segment:
@@ -299,7 +301,7 @@ class Flite:
             if word:
                 name = flite.item_feat_string(word, b"name").decode().lower()
                 if word != last_item:
-                    spoken.append([name, [previous_end]])
+                    spoken.append((name, [previous_end]))
                 spoken[-1][1].append(end)
             last_item, previous_end = word, end
             segment = flite.item_next(segment)
@@ -310,7 +312,8 @@ class Flite:
         timed: list[TimedWord] = []
         k = 0
         for target in words:
-            plain, heard, edges = target.replace("'", ""), "", []
+            plain, heard = target.replace("'", ""), ""
+            edges: list[float] = []
             while k < len(spoken) and len(heard) < len(plain):
                 heard += spoken[k][0].replace("'", "")
                 edges += spoken[k][1] if not edges else spoken[k][1][1:]

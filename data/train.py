@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn import functional
 
 from aligner.guard import import_torchaudio
-from data.vocabulary import CTC_LABELS, END, IDS, NO_TIMESTAMPS, START, TOKENS, encode
+from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encode
 
 import_torchaudio()
 from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa: E402  (after the guard)
@@ -251,7 +251,9 @@ def batches_of(items: Sequence[Item], frames: int, rng: np.random.Generator) -> 
     return batches
 
 
-def make_round(real: list[list[Item]], synthetic: list[Item], progress: float, rng: np.random.Generator) -> list[list[Item]]:
+def make_round(
+    real: list[list[Item]], synthetic: list[Item], progress: float, rng: np.random.Generator
+) -> list[list[Item]]:
     """One pass over the real speech with a share of synthetic speech; longer utterances as training goes on.
 
     Parameters
@@ -298,7 +300,9 @@ def rate_at(step: int, steps: int) -> float:
     return PEAK_RATE * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - WARMUP) / (steps - WARMUP)))))
 
 
-def schedule(real: list[list[Item]], synthetic: list[Item], steps: int, seed: int, position: tuple[int, int, int]) -> Iterator[tuple[list[Item], tuple[int, int, int]]]:
+def schedule(
+    real: list[list[Item]], synthetic: list[Item], steps: int, seed: int, position: tuple[int, int, int]
+) -> Iterator[tuple[list[Item], tuple[int, int, int]]]:
     """Batches from a position (step, round, index) on, each with the position that follows it."""
     step, number, index = position
     start_step = step - index
@@ -345,16 +349,31 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 @click.command()
 @click.argument("features", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder; resumed if it exists.")
-@click.option("--steps", default=20_000, show_default=True, help="Steps of the whole run; the learning rate ends there.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder; resumed if it exists."
+)
+@click.option(
+    "--steps", default=20_000, show_default=True, help="Steps of the whole run; the learning rate ends there."
+)
 @click.option("--stop-at", type=int, help="Stop (resumably) at this step, before the run is over.")
 @click.option(
-    "--init", type=click.Path(exists=True, path_type=Path), help="A last.pt or an exported folder to take the weights from."
+    "--init",
+    type=click.Path(exists=True, path_type=Path),
+    help="A last.pt or an exported folder to take the weights from.",
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
 @click.option("--bf16/--float32", default=True, show_default=True)
-def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | None, init: Path | None, seed: int, device: str, bf16: bool) -> None:
+def main(
+    features: tuple[Path, ...],
+    output: Path,
+    steps: int,
+    stop_at: int | None,
+    init: Path | None,
+    seed: int,
+    device: str,
+    bf16: bool,
+) -> None:
     """Train on feature sets; each FEATURES folder of real speech is one version of the same utterances."""
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -364,7 +383,9 @@ def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | No
     real = [items for items in sets if items and items[0].words is None]
     dev = load_features([features[0]], "test")[:100]
     dev_synthetic = [i for i in load_features(features, "test") if i.words is not None][:100]
-    click.echo(f"real {[len(r) for r in real]} synthetic {len(synthetic)} dev {len(dev)} {len(dev_synthetic)}", err=True)
+    click.echo(
+        f"real {[len(r) for r in real]} synthetic {len(synthetic)} dev {len(dev)} {len(dev_synthetic)}", err=True
+    )
     decay = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
     rest = [p for p in model.parameters() if p.ndim <= 1 and p.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -410,7 +431,12 @@ def main(features: tuple[Path, ...], output: Path, steps: int, stop_at: int | No
             seen.setdefault(name, []).append(float(value.detach()))
         if position[0] % 100 == 0:
             means = {name: round(float(np.mean(values)), 4) for name, values in seen.items()}
-            record: dict[str, Any] = {"step": position[0], "seconds": round(time.monotonic() - begun), "passes": passes, **means}
+            record: dict[str, Any] = {
+                "step": position[0],
+                "seconds": round(time.monotonic() - begun),
+                "passes": passes,
+                **means,
+            }
             if position[0] % 2000 == 0:
                 record["dev"] = evaluate(model, dev, device)
                 record["dev_synthetic"] = evaluate(model, dev_synthetic, device)

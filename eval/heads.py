@@ -123,7 +123,9 @@ def heads(manifest: Path, name: str, utterances: int, write: bool) -> None:
     held_error = np.mean([case.error(chosen) for case in held])
     single = np.mean([case.error([ranked[0][0]]) for case in held])
     click.echo(f"chosen on {len(fit)} utterances: {[list(pair) for pair in chosen]}")
-    click.echo(f"mean error on {len(held)} others: {1000 * held_error:.1f} ms (best single head {1000 * single:.1f} ms)")
+    click.echo(
+        f"mean error on {len(held)} others: {1000 * held_error:.1f} ms (best single head {1000 * single:.1f} ms)"
+    )
     if write:
         path = Path(name) / "generation_config.json"
         if not path.is_file():

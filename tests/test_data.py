@@ -144,7 +144,16 @@ def test_an_interrupted_run_continues_as_if_it_had_not_been(feature_set, tmp_pat
 
     def train(folder: str, *steps_at: int) -> dict[str, torch.Tensor]:
         for stop in steps_at:
-            arguments = [str(feature_set), "-o", str(tmp_path / folder), "--steps", "6", "--float32", "--stop-at", str(stop)]
+            arguments = [
+                str(feature_set),
+                "-o",
+                str(tmp_path / folder),
+                "--steps",
+                "6",
+                "--float32",
+                "--stop-at",
+                str(stop),
+            ]
             result = CliRunner().invoke(main, arguments, catch_exceptions=False)
             assert result.exit_code == 0
         return torch.load(tmp_path / folder / "last.pt")["model"]
