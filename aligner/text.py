@@ -11,7 +11,16 @@ import unicodedata
 
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u0060": "'", "\u00b4": "'"})
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_SYMBOLS = {"%": " percent ", "&": " and ", "@": " at ", "+": " plus ", "=": " equals ", "€": " euros ", "£": " pounds ", "$": " dollars "}  # fmt: skip
+_SYMBOLS = {
+    "%": " percent ",
+    "&": " and ",
+    "@": " at ",
+    "+": " plus ",
+    "=": " equals ",
+    "€": " euros ",
+    "£": " pounds ",
+    "$": " dollars ",
+}
 _NOT_SPOKEN = re.compile(r"[^a-z' ]+")
 
 

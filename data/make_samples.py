@@ -17,10 +17,11 @@ from aligner.text import spoken_form
 from data.augment import pad
 from data.synthesize import SAMPLE_RATE, Espeak, Flite, Speech, TimedWord
 
+STATION = "We waited near that station almost two hours, but nobody knew when our train might come."
 SAMPLES = {
     "harbour": ("espeak", "en-gb-x-rp+f5", "The old harbour was quiet, and a cold wind came over the water.", 35),
     "kitchen": ("flite", "kal16", "Please open the kitchen window, because the soup is far too hot.", 30),
-    "station": ("espeak", "en-us+paul", "We waited near that station almost two hours, but nobody knew when our train might come.", 25),
+    "station": ("espeak", "en-us+paul", STATION, 25),
 }  # fmt: skip
 
 
