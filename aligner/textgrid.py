@@ -43,10 +43,11 @@ def read_words(path: Path, tier: str | None = None, silences: frozenset[str] = S
     if tier is None:
         named = [name for wanted in WORD_TIERS for name in tiers if name.strip().lower() == wanted]
         named += [name for name in tiers if "word" in name.lower()]
-        choices = named[:1] or (list(tiers) if len(tiers) == 1 else [])
+        choices = named or (list(tiers) if len(tiers) == 1 else [])
         if not choices:
             raise InputError(f"{path}: which tier holds the words? give --tier, one of {', '.join(tiers) or '(none)'}")
-        tier = choices[0]
+        # A tier called Word may hold a class per word; the words are where the labels differ.
+        tier = max(choices, key=lambda name: len({e.label.strip().lower() for e in tiers[name].entries}))
     if tier not in tiers:
         raise InputError(f"{path} has no interval tier {tier!r}: it has {', '.join(tiers) or 'none'}")
     entries = [e for e in tiers[tier].entries if e.label.strip() and e.label.strip().lower() not in silences]
