@@ -28,12 +28,14 @@ from aligner.core import Word
 from aligner.errors import AlignerError, InputError
 from aligner.guard import import_torchaudio
 from aligner.metrics import Interval
+from aligner.models import load_model
 from aligner.models.whisper import EMBEDDED
 from aligner.registry import Registry
 from aligner.text import spoken_form
 from benchmarks import peers as formats
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.manifest import load_audio, read_manifest
+from eval.run import digest_of_weights
 from eval.scoring import Row, ranked, score
 from eval.systems import Recording, System, read_system, write_system
 
@@ -194,7 +196,7 @@ def stable_ts_new(folder: Path) -> Align:
 
     options = AllOptions({}, vanilla_align=True)
     if not any("aligner" in vars(part) for part in vars(options).values() if hasattr(part, "__dict__")):
-        raise CannotRun(f"the installed release, stable-ts {release}, has no aligner=\"new\"; only its repository has")
+        raise CannotRun(f'the installed release, stable-ts {release}, has no aligner="new"; only its repository has')
     return _stable_ts(folder, aligner="new")
 
 
@@ -255,7 +257,13 @@ def run_peer(name: str, folder: Path, manifests: tuple[Path, ...], provenance: d
         words = words_of(align(audio.samples.copy(), text), audio.duration)
         recordings.append(
             Recording(
-                utterance.id, utterance.source, utterance.quality, utterance.speaker, utterance.duration, utterance.words, words
+                utterance.id,
+                utterance.source,
+                utterance.quality,
+                utterance.speaker,
+                utterance.duration,
+                utterance.words,
+                words,
             )
         )
     description = " ".join((peers[name].__doc__ or "").split())
@@ -272,7 +280,8 @@ def markdown(rows: list[Row], refused: dict[str, str], notes: dict[str, str]) ->
         return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
     lines = [
-        "| system | onset mean, ms | onset median | offset mean, ms | offset median | within 50 ms, % | words matched | speakers |",
+        "| system | onset mean, ms | onset median | offset mean, ms | offset median | within 50 ms, % "
+        "| words matched | speakers |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -301,8 +310,15 @@ def _ours(results: Path) -> Iterator[System]:
 
 @click.command()
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--results", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of align-eval run on MANIFESTS.")
-@click.option("--model", default="embedded", show_default=True, help="Checkpoint folder, or embedded; the one of the run.")
+@click.option(
+    "--results",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of align-eval run on MANIFESTS.",
+)
+@click.option(
+    "--model", default="embedded", show_default=True, help="Checkpoint folder, or embedded; the one of the run."
+)
 @click.option("--peer", "names", multiple=True, help="Only these peers.")
 def main(manifests: tuple[Path, ...], results: Path, model: str, names: tuple[str, ...]) -> None:
     """Table of our settings and every peer on the same weights."""
@@ -314,7 +330,12 @@ def main(manifests: tuple[Path, ...], results: Path, model: str, names: tuple[st
     systems, refused = [], {}
     try:
         systems += list(_ours(results))
-        provenance = {"peers_on": json.loads((results / "run.json").read_text(encoding="utf-8"))["model"]["weights"]}
+        weights = json.loads((results / "run.json").read_text(encoding="utf-8"))["model"]["weights"]
+        if weights != digest_of_weights(load_model(model)):
+            raise InputError(
+                f"{results} was run with other weights of {model}: run align-eval run again, with another -o"
+            )
+        provenance = {"weights": weights}
         for name in names or tuple(peers):
             done = results / "systems" / f"{name}.json"
             if done.is_file() and read_system(done).provenance == provenance:

@@ -8,9 +8,8 @@ Kürzinger et al., "CTC-Segmentation of Large Corpora", 2020.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from aligner.text import spoken_form
 
 if TYPE_CHECKING:
-    from aligner.models import Encoded
+    from aligner.models import Encoded, SpeechModel
 
 
 def uniform_times(texts: Sequence[str], duration: float) -> list[tuple[float, float]]:
@@ -32,62 +31,40 @@ def uniform_times(texts: Sequence[str], duration: float) -> list[tuple[float, fl
     """
     edges = np.cumsum([0, *(max(1, len(t)) for t in texts)])
     edges = edges / edges[-1] * duration
-    return [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(float(a), float(b)) for a, b in itertools.pairwise(edges)]
 
 
-@dataclass(frozen=True)
-class CtcHead:
-    """The linear CTC classifier on the encoder of a checkpoint made by this project.
+def ctc_times(texts: Sequence[str], model: SpeechModel, encoded: Encoded) -> list[tuple[float, float]]:
+    """Seconds of each word on the best path of the checkpoint's CTC head.
 
-    Attributes
+    From the first frame of its first letter to the last frame of its last.
+
+    Parameters
     ----------
-    weight, bias : float32 arrays, shapes (labels, width) and (labels,)
-    labels : tuple of str
-        The first is the blank.
+    texts : sequence of str
+    model : SpeechModel
+        With a CTC head (`aligner.ctc.labels` is not empty).
+    encoded : Encoded
     """
+    from aligner.ctc import labels, log_posteriors
 
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    labels: tuple[str, ...]
-
-    def times(self, texts: Sequence[str], encoded: Encoded, frame_duration: float) -> list[tuple[float, float]]:
-        """Seconds of each word: from the first frame of its first letter to the last frame of its last."""
-        scores = encoded.states.float().cpu().numpy() @ self.weight.T + self.bias
-        scores -= scores.max(1, keepdims=True)
-        log_probabilities = scores - np.log(np.exp(scores).sum(1, keepdims=True))
-        index = {label: k for k, label in enumerate(self.labels)}
-        targets, owners = [], []
-        for k, text in enumerate(texts):
-            if targets:
-                targets.append(index[" "])
-                owners.append(-1)
-            letters = [index[c] for c in (spoken_form(text).replace(" ", "") or "a")]
-            targets += letters
-            owners += [k] * len(letters)
-        frames = forced_frames(log_probabilities, targets)
-        found = []
-        for k in range(len(texts)):
-            mine = [frame for frame, owner in zip(frames, owners, strict=True) if owner == k]
-            found.append((mine[0][0] * frame_duration, (mine[-1][1] + 1) * frame_duration))
-        return found
-
-
-def load_ctc_head(model: str) -> CtcHead | None:
-    """CTC head of the embedded checkpoint or of a checkpoint folder; None where there is none."""
-    import json
-
-    import aligner
-
-    folder = Path(aligner.__file__).parent / "embedded" if model == "embedded" else Path(model)
-    path = folder / "ctc_head.safetensors"
-    if not path.is_file():
-        return None
-    from safetensors.numpy import load_file
-
-    tensors = load_file(path)
-    labels = json.loads((folder / "config.json").read_text())["aligner"]["ctc_labels"]
-    weight, bias = tensors["ctc.weight"].astype(np.float32), tensors["ctc.bias"].astype(np.float32)
-    return CtcHead(weight, bias, tuple(labels))
+    index = {label: k for k, label in enumerate(labels(model))}
+    targets: list[int] = []
+    owners: list[int] = []
+    for k, text in enumerate(texts):
+        if targets:
+            targets.append(index[" "])
+            owners.append(-1)
+        # A word without a letter of the alphabet takes the place of a short one.
+        letters = [index[c] for c in (spoken_form(text).replace(" ", "") or "a")]
+        targets += letters
+        owners += [k] * len(letters)
+    frames = forced_frames(log_posteriors(model, encoded), targets)
+    found = []
+    for k in range(len(texts)):
+        mine = [frame for frame, owner in zip(frames, owners, strict=True) if owner == k]
+        found.append((mine[0][0] * model.frame_duration, (mine[-1][1] + 1) * model.frame_duration))
+    return found
 
 
 def forced_frames(log_probabilities: NDArray[np.float32], targets: Sequence[int]) -> list[tuple[int, int]]:
@@ -122,7 +99,7 @@ def forced_frames(log_probabilities: NDArray[np.float32], targets: Sequence[int]
     state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
     if not np.isfinite(score[state]):
         edges = np.linspace(0, n_frames, n + 1).astype(int)
-        return [(int(a), max(int(a), int(b) - 1)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [(int(a), max(int(a), int(b) - 1)) for a, b in itertools.pairwise(edges)]
     first, last = [0] * n, [0] * n
     for frame in range(n_frames - 1, -1, -1):
         if state % 2:

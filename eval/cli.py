@@ -10,6 +10,7 @@ import click
 
 from aligner.errors import AlignerError
 from eval.explain import explain_command
+from eval.gap import gap as gap_command
 from eval.heads import heads as heads_command
 
 
@@ -69,7 +70,9 @@ def _prepare_command(name: str) -> click.Command:
     text = (__import__(module, fromlist=["__doc__"]).__doc__ or "").strip()
     parameters: list[click.Parameter] = [
         click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path)),
-        click.Option(["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Manifest to write (JSONL)."),
+        click.Option(
+            ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Manifest to write (JSONL)."
+        ),
     ]
     parameters += [click.Option(list(option.flags), **option.settings) for option in recipe.options]
     return click.Command(name, callback=run, params=parameters, help=text, short_help=text.split("\n")[0])
@@ -93,10 +96,20 @@ def _manifests(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command()
 @_manifests
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
-@click.option("--grid", default="default", show_default=True, help="Settings to try: default, small, or a JSON file of settings.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results."
+)
+@click.option(
+    "--grid", default="default", show_default=True, help="Settings to try: default, small, or a JSON file of settings."
+)
 @click.option("--model", default="embedded", show_default=True, help="Checkpoint to align with.")
-@click.option("--transcript", type=click.Choice(["gold", "own"]), default="gold", show_default=True, help="Words to align: the reference's, or the model's own.")
+@click.option(
+    "--transcript",
+    type=click.Choice(["gold", "own"]),
+    default="gold",
+    show_default=True,
+    help="Words to align: the reference's, or the model's own.",
+)
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 def run(manifests: tuple[Path, ...], output: Path, grid: str, model: str, transcript: str, jobs: int) -> None:
     """Align every utterance of MANIFESTS with every setting of a grid.
@@ -124,16 +137,24 @@ def compare(first: Path, second: Path) -> None:
 
 @main.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="HTML page; its tables are written beside it as CSV.")
-def report(results: tuple[Path, ...], output: Path) -> None:
-    """One self-contained page on the runs in RESULTS."""
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="HTML page; its tables are written beside it as CSV.  [default: report.html in the first folder]",
+)
+def report(results: tuple[Path, ...], output: Path | None) -> None:
+    """One self-contained page on the runs, or the gap study, in RESULTS."""
+    from eval.gap_report import is_study, write_page
     from eval.report import write_report
 
-    for path in write_report(results, output):
+    page = output or results[0] / "report.html"
+    for path in write_page(results[0], page) if is_study(results[0]) else write_report(results, page):
         click.echo(str(path))
 
 
 main.add_command(explain_command)
+main.add_command(gap_command)
 main.add_command(heads_command)
 
 if __name__ == "__main__":

@@ -35,14 +35,18 @@ def paired_errors(first: System, second: System) -> tuple[NDArray[np.float64], l
     others = {r.id: r for r in second.recordings}
     common = [r for r in first.recordings if r.id in others]
     if not common:
-        raise InputError(f"{first.name} and {second.name} have no utterance in common: were they run on the same manifest?")
+        raise InputError(
+            f"{first.name} and {second.name} have no utterance in common: were they run on the same manifest?"
+        )
     units, resampled = groups(common)
     errors: list[list[list[float]]] = []
     of_word: list[str] = []
     for unit, a in zip(units, common, strict=True):
         b = others[a.id]
         if a.reference != b.reference:
-            raise InputError(f"utterance {a.id}: {first.name} and {second.name} were scored against different references")
+            raise InputError(
+                f"utterance {a.id}: {first.name} and {second.name} were scored against different references"
+            )
         in_a, in_b = dict(match_words(a.reference, a.estimated)), dict(match_words(b.reference, b.estimated))
         for i in sorted(in_a.keys() & in_b.keys()):
             found = (a.estimated[in_a[i]], b.estimated[in_b[i]])

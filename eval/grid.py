@@ -124,7 +124,9 @@ def default_grid(shape: Shape) -> Iterable[Setting]:
         yield Setting(f"{layers}-layers", "last layers", replace(base, layers=layers, heads="all"))
     for count in TOP:
         if count <= shape.layers * shape.heads:
-            yield Setting(f"top-{count}", "top heads of the utterance", replace(base, layers="all", heads=f"top:{count}"))
+            yield Setting(
+                f"top-{count}", "top heads of the utterance", replace(base, layers="all", heads=f"top:{count}")
+            )
     chosen = [("default", base)]
     if shape.alignment_heads:
         named = replace(base, heads="alignment")

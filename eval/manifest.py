@@ -122,7 +122,9 @@ def disjoint(words: Sequence[tuple[str, float, float]], id_: str) -> tuple[Word,
     starts, ends = [w[1] for w in words], [w[2] for w in words]
     for i, (text, start, end) in enumerate(words):
         if not 0 <= start < end:
-            raise InputError(f"utterance {id_}: word {i + 1} ({text!r}) has impossible times {start:.3f} to {end:.3f} s")
+            raise InputError(
+                f"utterance {id_}: word {i + 1} ({text!r}) has impossible times {start:.3f} to {end:.3f} s"
+            )
         if i and start < words[i - 1][2]:
             ends[i - 1] = starts[i] = (start + words[i - 1][2]) / 2
     for i, (text, *_) in enumerate(words):

@@ -84,7 +84,12 @@ def intervals(rows: Sequence[tuple[str, str, Interval]], unit: str = "ms") -> st
         axes.plot([1000 * found.low, 1000 * found.high], [k, k], color=colour, linewidth=2.5, alpha=0.55)
         axes.plot(1000 * found.value, k, "o", color=colour, markersize=6)
         axes.annotate(
-            f"{1000 * found.value:.1f}", (1000 * found.value, k), textcoords="offset points", xytext=(0, 5), ha="center", fontsize=7
+            f"{1000 * found.value:.1f}",
+            (1000 * found.value, k),
+            textcoords="offset points",
+            xytext=(0, 5),
+            ha="center",
+            fontsize=7,
         )
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.8)
@@ -115,7 +120,15 @@ def heat_maps(onset: NDArray[np.float64], offset: NDArray[np.float64]) -> str:
         for (layer, column), value in np.ndenumerate(values):
             if np.isfinite(value) and columns <= 18:
                 dark = value > (low * high) ** 0.5
-                axis.text(column, layer, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
+                axis.text(
+                    column,
+                    layer,
+                    f"{value:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if dark else "black",
+                )
         axis.axvline(columns - 1.5, color="white", linewidth=3)
         axis.set_xticks(range(columns), [*map(str, range(columns - 1)), "mean"], fontsize=7)
         axis.set_yticks(range(layers))
@@ -281,9 +294,7 @@ def attention_picture(
     words.axis("off")
     shown = np.asarray(evidence, float)
     shown = shown / np.maximum(np.abs(shown).max(1, keepdims=True), 1e-9)
-    axis.imshow(
-        shown, aspect="auto", cmap="Greys", extent=(0, duration, rows - 0.5, -0.5), interpolation="nearest"
-    )
+    axis.imshow(shown, aspect="auto", cmap="Greys", extent=(0, duration, rows - 0.5, -0.5), interpolation="nearest")
     axis.plot((np.asarray(path[1]) + 0.5) * frame_duration, path[0], color="#0b5fa5", linewidth=1.1)
     for word in reference:
         axis.axvline(word.start, color="#1b9e77", linewidth=0.7)

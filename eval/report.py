@@ -94,7 +94,7 @@ def write_report(results: Sequence[Path], output: Path) -> list[Path]:
         raise SettingError(
             f"reports need {error.name}: install the extra with pip install 'cross-attention-aligner[eval]'"
         ) from None
-    folders = list(_runs(results))
+    folders = list(runs_in(results))
     written = [output]
     sections = []
     for folder in folders:
@@ -117,11 +117,20 @@ def write_report(results: Sequence[Path], output: Path) -> list[Path]:
     return written
 
 
-def _runs(results: Sequence[Path]) -> Iterable[Path]:
+def runs_in(results: Sequence[Path]) -> Iterable[Path]:
+    """Results folders among the given folders and directly in them.
+
+    Raises
+    ------
+    InputError
+        A folder has none.
+    """
     for folder in results:
         inner = [folder] if (folder / "systems").is_dir() else sorted(p.parent for p in folder.glob("*/systems"))
         if not inner:
-            raise InputError(f"{folder} holds no finished run (no systems/*.json): give the folder of align-eval run -o")
+            raise InputError(
+                f"{folder} holds no finished run (no systems/*.json): give the folder of align-eval run -o"
+            )
         yield from inner
 
 
@@ -183,7 +192,15 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     factors = breakdown(shown[:3])
     tables["words"] = as_csv(
         [
-            {"property": title, "system": name, "category": category, "words": count, "mean_abs_error_ms": round(1000 * value.value, 2), "low": round(1000 * value.low, 2), "high": round(1000 * value.high, 2)}
+            {
+                "property": title,
+                "system": name,
+                "category": category,
+                "words": count,
+                "mean_abs_error_ms": round(1000 * value.value, 2),
+                "low": round(1000 * value.low, 2),
+                "high": round(1000 * value.high, 2),
+            }
             for title, table in factors.items()
             for name, lines in table.items()
             for category, count, value in lines
@@ -193,7 +210,12 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if heat is not None:
         tables["heads"] = as_csv(
             [
-                {"layer": layer, "head": head if head < heat[0].shape[1] - 1 else "mean", "onset_ms": round(1000 * float(onset), 2), "offset_ms": round(1000 * float(heat[1][layer, head]), 2)}
+                {
+                    "layer": layer,
+                    "head": head if head < heat[0].shape[1] - 1 else "mean",
+                    "onset_ms": round(1000 * float(onset), 2),
+                    "offset_ms": round(1000 * float(heat[1][layer, head]), 2),
+                }
                 for (layer, head), onset in np.ndenumerate(heat[0])
             ]
         )  # fmt: skip
@@ -283,7 +305,12 @@ def _worst(folder: Path, by_name: dict[str, System]) -> list[dict[str, Any]]:
         if recording.id in pictures:
             details, values = pictures[recording.id]
             entry["picture"] = plots.attention_picture(
-                values, details["frame_duration"], details["tokens"], details["path"], recording.reference, recording.estimated
+                values,
+                details["frame_duration"],
+                details["tokens"],
+                details["path"],
+                recording.reference,
+                recording.estimated,
             )
         found.append(entry)
     return found

@@ -30,7 +30,6 @@ from eval.systems import Recording, System, write_system
 
 if TYPE_CHECKING:
     from aligner.models import SpeechModel
-    from eval.baselines import CtcHead
 
 DECIMALS = 4  # of times in seconds
 
@@ -66,11 +65,9 @@ class Aligner:
 
     def __init__(self, model: str, grid: str, transcript: str) -> None:
         from aligner.models import load_model
-        from eval.baselines import load_ctc_head
 
         # One thread: the order of additions, and so the last digit, is the same however many processes run.
         self.model: SpeechModel = load_model(model, threads=1)
-        self.head: CtcHead | None = load_ctc_head(model)
         self.transcript = transcript
         self.settings = settings_of(grid, self.shape())
 
@@ -79,10 +76,11 @@ class Aligner:
         import numpy as np
 
         from aligner.core import Audio
+        from aligner.ctc import labels
 
         encoded = self.model.encode(Audio(np.zeros(self.model.sample_rate // 2, np.float32), self.model.sample_rate))
         layers, heads = self.model.attend(encoded, self.model.tokenize("a")).logits.shape[:2]
-        return Shape(layers, heads, bool(self.model.alignment_heads), self.head is not None)
+        return Shape(layers, heads, bool(self.model.alignment_heads), bool(labels(self.model)))
 
     def align(self, utterance: Utterance) -> dict[str, Any]:
         """The line of an utterance in `words.jsonl`: texts, and per setting the times.
@@ -107,14 +105,12 @@ class Aligner:
         return {"id": utterance.id, "words": texts, "times": times}
 
     def _times(self, setting: Setting, lattice: Lattice, duration: float) -> list[tuple[float, float]]:
-        from eval.baselines import uniform_times
+        from eval.baselines import ctc_times, uniform_times
 
         if setting.aggregation is None:
             texts = [span.text for span in lattice.tokens("subword").words]
             if setting.baseline == "ctc":
-                assert self.head is not None
-                pairs = self.head.times(texts, lattice.encoded, self.model.frame_duration)
-                return [(a, min(b, duration)) for a, b in pairs]
+                return [(a, min(b, duration)) for a, b in ctc_times(texts, self.model, lattice.encoded)]
             return uniform_times(texts, duration)
         return [(w.start, w.end) for w in lattice.words(setting, duration)]
 
@@ -143,7 +139,9 @@ class Lattice:
             if tokens.ids not in self._attention:
                 self._attention[tokens.ids] = self.model.attend(self.encoded, tokens, self.language)
             assert setting.aggregation is not None
-            self._evidence[key] = aggregate(self._attention[tokens.ids], setting.aggregation, self.model.alignment_heads)
+            self._evidence[key] = aggregate(
+                self._attention[tokens.ids], setting.aggregation, self.model.alignment_heads
+            )
         return self._evidence[key]
 
     def path(self, setting: Setting) -> TokenPath:
@@ -194,11 +192,11 @@ def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:
         with atomic_write(record) as temporary:
             temporary.write_text(text, encoding="utf-8")
     stream = output / "words.jsonl"
-    lines = _resume(stream, {u.id for u in utterances})
+    lines = resume(stream, {u.id for u in utterances})
     missing = [u for u in utterances if u.id not in lines]
     if missing:
         with stream.open("a", encoding="utf-8") as handle:
-            for line in _progress(_aligned(missing, plan, aligner, jobs), len(utterances), len(lines)):
+            for line in progress(_aligned(missing, plan, aligner, jobs), len(utterances), len(lines)):
                 handle.write(json.dumps(line, ensure_ascii=False) + "\n")
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -229,7 +227,7 @@ def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -
         "model": {
             "name": plan.model,
             "revision": aligner.model.revision,
-            "weights": _digest_of_weights(aligner.model),
+            "weights": digest_of_weights(aligner.model),
             "alignment_heads": [list(pair) for pair in aligner.model.alignment_heads],
             "supervised_heads": [list(pair) for pair in aligner.model.supervised_heads],
         },
@@ -245,8 +243,8 @@ def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -
     }
 
 
-def _digest_of_weights(model: SpeechModel) -> str:
-    """Tells apart checkpoints of one name; the embedded one is retrained in place."""
+def digest_of_weights(model: SpeechModel) -> str:
+    """Fingerprint that tells apart checkpoints of one name, such as a folder that was trained again."""
     network = getattr(model, "network", None)
     if network is None:
         return "unknown"
@@ -257,7 +255,7 @@ def _digest_of_weights(model: SpeechModel) -> str:
     return digest.hexdigest()[:16]
 
 
-def _resume(stream: Path, known: set[str]) -> dict[str, dict[str, Any]]:
+def resume(stream: Path, known: set[str]) -> dict[str, dict[str, Any]]:
     """Lines of an earlier run; what a kill left of a last line is cut off."""
     if not stream.exists():
         return {}
@@ -300,16 +298,16 @@ def _aligned(utterances: Sequence[Utterance], plan: Plan, aligner: Aligner, jobs
         yield from pool.imap_unordered(_work, utterances)
 
 
-def _progress(lines: Iterator[dict[str, Any]], total: int, done: int) -> Iterator[dict[str, Any]]:
+def progress(lines: Iterator[dict[str, Any]], total: int, done: int) -> Iterator[dict[str, Any]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("utterances", total=total, completed=done)
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("utterances", total=total, completed=done)
         for line in lines:
             yield line
-            progress.advance(task)
+            bar.advance(task)
 
 
 def _finish(

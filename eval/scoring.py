@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aligner.metrics import Interval, TOLERANCES, boundary, interval, merge
+from aligner.metrics import TOLERANCES, Interval, boundary, interval, merge
 from aligner.metrics.bootstrap import mean, median
 from aligner.metrics.scores import BoundaryScores, macro_boundary_error
 from eval.systems import System, groups

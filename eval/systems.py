@@ -142,7 +142,9 @@ def read_system(path: Path) -> System:
         )
         return System(found["system"], found["family"], recordings, found["setting"], found["provenance"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a system of align-eval (a file of the folder 'systems' of a run): {error}") from error
+        raise InputError(
+            f"{path} is not a system of align-eval (a file of the folder 'systems' of a run): {error}"
+        ) from error
 
 
 def read_systems(results: Path) -> list[System]:

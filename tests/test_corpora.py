@@ -122,7 +122,7 @@ def test_long_recordings_are_cut_at_their_longest_pauses() -> None:
     assert restored == [(w.text, round(w.start, 5)) for w in words]
 
 
-GRID = '''File type = "ooTextFile"
+GRID = """File type = "ooTextFile"
 Object class = "TextGrid"
 
 0
@@ -135,7 +135,7 @@ Object class = "TextGrid"
 2.5
 {count}
 {intervals}
-'''
+"""
 
 
 def write_grid(path: Path, words: list[tuple[str, float, float]], duration: float = 2.5) -> None:
@@ -171,7 +171,7 @@ def test_librispeech_pairs_audio_and_alignments_of_two_folders(tmp_path) -> None
     (found,) = prepared("librispeech-mfa", tmp_path / "audio", alignments=tmp_path / "mfa")
     assert (found.id, found.speaker, found.quality) == (name, "1272", "silver")
     write_grid(tmp_path / "mfa" / "1272-128104-0001.TextGrid", WORDS)
-    with pytest.raises(InputError, match="utterance 1272-128104-0001: .* has no audio file"):
+    with pytest.raises(InputError, match=r"utterance 1272-128104-0001: .* has no audio file"):
         prepared("librispeech-mfa", tmp_path / "audio", alignments=tmp_path / "mfa")
 
 
@@ -195,7 +195,7 @@ def test_ctm_finds_recordings_by_name(tmp_path) -> None:
     (found,) = prepared("ctm", tmp_path, audio=tmp_path / "wav")
     assert [(w.text, w.start, pytest.approx(w.end)) for w in found.words] == WORDS
     (tmp_path / "ref.ctm").write_text("other A 0.1 0.2 hello\n")
-    with pytest.raises(InputError, match="utterance other: .* no audio file"):
+    with pytest.raises(InputError, match=r"utterance other: .* no audio file"):
         prepared("ctm", tmp_path)
 
 
@@ -277,17 +277,20 @@ def test_undecodable_audio_is_refused(manifest, tmp_path) -> None:
         check(utterances)
 
 
+LINE = '{"id": "a", "audio": "a", "words": [["x", 0, 1]], "sample_rate": 1, "duration": 1, "quality": "gold"}'
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "holds no utterance"),
         ("{}", "line 1 is not an utterance"),
         ("hello", "line 1 is not an utterance"),
-        ('{"id": "a", "audio": "a.wav", "words": [["x", 0, 1]], "sample_rate": 1, "duration": 1, "quality": "best"}', "quality 'best'"),
-        ('{"id": "a", "audio": "a.wav", "words": [["x", 0, 1], ["y", 0.5, 2]], "sample_rate": 1, "duration": 1}', "utterance a: its words overlap"),
-        ("\n".join(['{"id": "a", "audio": "a.wav", "words": [["x", 0, 1]], "sample_rate": 1, "duration": 1}'] * 2), "names utterance a twice"),
+        (LINE.replace("gold", "best"), "quality 'best'"),
+        (LINE.replace("1]]", '1], ["y", 0.5, 2]]'), "utterance a: its words overlap"),
+        (f"{LINE}\n{LINE}", "names utterance a twice"),
     ],
-)  # fmt: skip
+)
 def test_broken_manifests_are_refused(tmp_path, content, message) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text(content)

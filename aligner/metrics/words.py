@@ -62,10 +62,7 @@ def match_words(reference: Sequence[Word], estimated: Sequence[Word]) -> Pairs:
     cost[:, 0], cost[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
     for i, word in enumerate(reference):
         for j, other in enumerate(estimated):
-            if a[i] == b[j]:
-                step = tie * min(1.0, abs(word.start + word.end - other.start - other.end) / 20)
-            else:
-                step = 1.0
+            step = tie * min(1.0, abs(word.start + word.end - other.start - other.end) / 20) if a[i] == b[j] else 1.0
             cost[i + 1, j + 1] = min(cost[i, j] + step, cost[i, j + 1] + 1, cost[i + 1, j] + 1)
     pairs, i, j = [], len(a), len(b)
     while i and j:
@@ -117,7 +114,8 @@ def accumulated_averaging_shift(reference: Sequence[Word], estimated: Sequence[W
 def count_word_hits(reference: Sequence[Word], estimated: Sequence[Word], pairs: Pairs, collar: float) -> int:
     """Matched words whose onset and offset both lie within `collar` seconds of the reference."""
     return sum(
-        boundary.share_within([estimated[j].start - reference[i].start, estimated[j].end - reference[i].end], collar) == 1
+        boundary.share_within([estimated[j].start - reference[i].start, estimated[j].end - reference[i].end], collar)
+        == 1
         for i, j in pairs
     )
 

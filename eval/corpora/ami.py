@@ -59,7 +59,7 @@ def _read(annotation: Path) -> tuple[list[tuple[str, float, float]], list[float]
         if element.tag != "w" or element.get("punc") == "true" or not (element.text or "").strip():
             continue
         start, end = (float(element.get(name, "nan")) for name in ("starttime", "endtime"))
-        if start < end and (not words or start >= words[-1][1] and end > words[-1][2]):
+        if start < end and (not words or (start >= words[-1][1] and end > words[-1][2])):
             words.append(((element.text or "").strip(), start, end))
         elif words:
             breaks.append(words[-1][2])

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aligner.audio import SOUNDFILE_SUFFIXES as AUDIO_SUFFIXES
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.registry import Registry
@@ -90,7 +89,11 @@ def pieces(recording: Utterance, breaks: Sequence[float] = ()) -> Iterator[Utter
     groups: list[list[Word]] = []
     for word in recording.words:
         previous = groups[-1][-1] if groups else None
-        if previous is None or word.start - previous.end >= PAUSE or any(previous.end <= b <= word.start for b in breaks):
+        if (
+            previous is None
+            or word.start - previous.end >= PAUSE
+            or any(previous.end <= b <= word.start for b in breaks)
+        ):
             groups.append([])
         groups[-1].append(word)
     groups = [part for group in groups for part in _shorter(group)]

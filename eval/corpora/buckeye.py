@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from aligner.audio import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
-from eval.corpora.base import AUDIO_SUFFIXES, Recipe, files, pieces, recipes, sibling
+from eval.corpora.base import Recipe, files, pieces, recipes, sibling
 from eval.manifest import Utterance, make_utterance
 
 
@@ -24,7 +25,7 @@ def prepare(folder: Path) -> Iterator[Utterance]:
         words, breaks = _read(labels)
         if words:
             name = labels.relative_to(folder).with_suffix("").as_posix()
-            audio = sibling(labels, AUDIO_SUFFIXES)
+            audio = sibling(labels, SOUNDFILE_SUFFIXES)
             recording = make_utterance(name, audio, words, speaker=labels.stem[:3], source="buckeye")
             yield from pieces(recording, breaks)
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import click
 
+from aligner.audio import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
-from eval.corpora.base import AUDIO_SUFFIXES, LONGEST, Option, Recipe, files, pieces, recipes
+from eval.corpora.base import LONGEST, Option, Recipe, files, pieces, recipes
 from eval.manifest import QUALITIES, Utterance, make_utterance
 
 
-def prepare(folder: Path, audio: Path | None = None, quality: str = "gold", language: str = "en") -> Iterator[Utterance]:
+def prepare(
+    folder: Path, audio: Path | None = None, quality: str = "gold", language: str = "en"
+) -> Iterator[Utterance]:
     """Utterances of every recording that the `.ctm` files name.
 
     Parameters
@@ -28,11 +31,13 @@ def prepare(folder: Path, audio: Path | None = None, quality: str = "gold", lang
     quality, language : str
         Of all utterances.
     """
-    recordings = {p.stem: p for p in (audio or folder).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES}
+    recordings = {p.stem: p for p in (audio or folder).rglob("*") if p.suffix.lower() in SOUNDFILE_SUFFIXES}
     for table in files(folder, ".ctm"):
         for name, words in _read(table).items():
             if name not in recordings:
-                raise InputError(f"utterance {name}: {table} names it, but no audio file {name} is under {audio or folder}")
+                raise InputError(
+                    f"utterance {name}: {table} names it, but no audio file {name} is under {audio or folder}"
+                )
             recording = make_utterance(
                 name, recordings[name], words, quality=quality, language=language, source=table.stem
             )
@@ -48,7 +53,9 @@ def _read(table: Path) -> dict[str, list[tuple[str, float, float]]]:
             name, _channel, start, duration, word = line.split()[:5]
             found.setdefault(name, []).append((word, float(start), float(start) + float(duration)))
         except ValueError:
-            raise InputError(f"{table}, line {number} is not 'recording channel start duration word': {line!r}") from None
+            raise InputError(
+                f"{table}, line {number} is not 'recording channel start duration word': {line!r}"
+            ) from None
     return {name: sorted(words, key=lambda w: w[1:]) for name, words in found.items()}
 
 
@@ -63,7 +70,15 @@ recipes.register("ctm")(
                     "help": "Folder of the recordings, if not in DIR.",
                 },
             ),
-            Option(("--quality",), {"type": click.Choice(QUALITIES), "default": "gold", "show_default": True, "help": "Who made the times: people (gold) or an aligner (silver)."}),
+            Option(
+                ("--quality",),
+                {
+                    "type": click.Choice(QUALITIES),
+                    "default": "gold",
+                    "show_default": True,
+                    "help": "Who made the times: people (gold) or an aligner (silver).",
+                },
+            ),
             Option(("--language",), {"default": "en", "show_default": True, "help": "Language code."}),
         ),
     )

@@ -44,7 +44,9 @@ def prepare(folder: Path, make: int = 0, text: Path | None = None, seed: int = 0
     for line in index.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         words = [tuple(word) for word in entry["words"]]
-        yield make_utterance(entry["id"], folder / f"{entry['id']}.wav", words, speaker=entry["speaker"], source="synthetic")
+        yield make_utterance(
+            entry["id"], folder / f"{entry['id']}.wav", words, speaker=entry["speaker"], source="synthetic"
+        )
 
 
 def speak(folder: Path, count: int, text: Path, seed: int) -> None:
@@ -80,7 +82,9 @@ def speak(folder: Path, count: int, text: Path, seed: int) -> None:
         words = random_phrase(lines, rng)
         voice = voices[int(rng.integers(len(voices)))]
         breaks = frozenset(i for i in range(len(words) - 1) if rng.random() < 0.08)
-        speech = espeak.speak(words, voice, breaks=breaks, rate=int(rng.integers(120, 230)), pitch=int(rng.integers(20, 85)))
+        speech = espeak.speak(
+            words, voice, breaks=breaks, rate=int(rng.integers(120, 230)), pitch=int(rng.integers(20, 85))
+        )
         if speech is None:  # the engine merged two words
             continue
         name = f"phrase{len(entries):05d}"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from eval.corpora.base import AUDIO_SUFFIXES, Option, Recipe, files, recipes, sibling
+from aligner.audio import SOUNDFILE_SUFFIXES
+from eval.corpora.base import Option, Recipe, files, recipes, sibling
 from eval.manifest import QUALITIES, Utterance, make_utterance
 
 
@@ -39,7 +40,7 @@ def prepare(
         words = [(w.text, w.start, w.end) for w in read_words(grid, tier) if w.text not in drop]
         yield make_utterance(
             grid.relative_to(folder).with_suffix("").as_posix(),
-            sibling(grid, AUDIO_SUFFIXES),
+            sibling(grid, SOUNDFILE_SUFFIXES),
             words,
             speaker=grid.parent.relative_to(folder).as_posix() if grid.parent != folder else None,
             quality=quality,
@@ -59,7 +60,12 @@ recipes.register("textgrid")(
             ),
             Option(
                 ("--quality",),
-                {"type": click.Choice(QUALITIES), "default": "gold", "show_default": True, "help": "Who made the times: people (gold) or an aligner (silver)."},
+                {
+                    "type": click.Choice(QUALITIES),
+                    "default": "gold",
+                    "show_default": True,
+                    "help": "Who made the times: people (gold) or an aligner (silver).",
+                },
             ),
             Option(("--language",), {"default": "en", "show_default": True, "help": "Language code."}),
         ),
