@@ -300,3 +300,14 @@ def test_one_bad_file_does_not_stop_the_others(talk: Path, tmp_path: Path) -> No
     assert "broken.wav is not audio" in result.stderr
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == ["second.json", "summary.csv", "talk.json"]
+
+
+def test_short_fuzz() -> None:
+    """The fixed-seed fuzz of `benchmarks.fuzz`, a small share of it."""
+    import aligner
+    from benchmarks.fuzz import fuzz
+
+    counts, failures = fuzz(aligner.load_model(), n_transcripts=25, n_audio=30, seed=1)
+    assert not failures
+    assert counts["aligned"] > 10
+    assert counts["refused"] > 10

@@ -124,8 +124,8 @@ def test_anchors_are_ordered_and_disjoint(words: list[str], gap: int, seed: int)
 
 
 def test_anchors_from_recognised_words() -> None:
-    written = "The quick brown fox, he said, jumps over 2 lazy dogs".split()
-    heard = [Word(t, i, i + 0.5) for i, t in enumerate("the quick brown box jumps over two lazy docks".split())]
+    written = ["The", "quick", "brown", "fox,", "he", "said,", "jumps", "over", "2", "lazy", "dogs"]
+    heard = [Word(t, i, i + 0.5) for i, t in enumerate(["the", "quick", "brown", "box", "jumps", "over", "two", "lazy", "docks"])]
     found = {anchor.word: anchor.start for anchor in by_recognition(written, heard)}
     assert {0: 0, 1: 1, 2: 2, 6: 4, 7: 5, 8: 6, 9: 7}.items() == found.items()
 
@@ -204,7 +204,8 @@ def test_leading_silence_moves_no_word_far(model: SpeechModel, seconds: float) -
     audio = read_audio(SAMPLES / "kitchen.flac")
     text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8")
     plain = align_audio(model, audio, text, Settings())
-    later = align_audio(model, Audio(np.concatenate([tone(seconds, level=1e-4), audio.samples]), RATE), text, Settings())
+    padded = Audio(np.concatenate([tone(seconds, level=1e-4), audio.samples]), RATE)
+    later = align_audio(model, padded, text, Settings())
     shifts = [abs(b.start - a.start - seconds) for a, b in zip(plain.words, later.words, strict=True)]
     assert np.median(shifts) < 0.1
 
@@ -240,7 +241,7 @@ def test_silero_finds_the_speech(samples: tuple) -> None:
     assert np.mean(inside) > 0.8
 
 
-@pytest.mark.parametrize("text", ["thank you " * 40, "no no no no no no no no no no no no no no no no no no no no no no"])
+@pytest.mark.parametrize("text", ["thank you " * 40, "no " * 40])
 def test_loops_are_cut(text: str) -> None:
     assert long.is_loop(text)
     kept, reason = long._without_loop("we left early " + text)
@@ -250,7 +251,7 @@ def test_loops_are_cut(text: str) -> None:
 
 
 def test_ordinary_text_is_no_loop() -> None:
-    assert not long.is_loop("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age")
+    assert not long.is_loop("It was the best of times, it was the worst of times, it was the age of wisdom.")
 
 
 class _Talker:
