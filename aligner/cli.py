@@ -26,6 +26,16 @@ class _Misuse(click.ClickException):
     exit_code = 2
 
 
+class _Masks(click.IntRange):
+    """A number of masks, or "auto" (None) to draw until the map has converged."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        return None if value == "auto" else super().convert(value, parameter, context)
+
+
 EPILOG = """\b
 Examples:
   align talk.wav
@@ -107,7 +117,12 @@ Examples:
 @click.option(
     "--saliency", metavar="METHOD", help="Also compute saliency by this method and each word's agreement with it."
 )
-@click.option("--masks", type=click.IntRange(min=1), help="Random masks of the saliency method.")
+@click.option(
+    "--masks",
+    type=_Masks(),
+    metavar="N|auto",
+    help="Random masks of the saliency method; auto draws until the map converges.  [default: auto]",
+)
 @click.option(
     "--reference",
     metavar="FILE",
