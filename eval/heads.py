@@ -3,7 +3,7 @@
 Fine-tuned and converted checkpoints have no list of alignment heads, or one
 that no longer fits. Here every head aligns a small labelled set by itself;
 heads are then added greedily while the mean over the chosen ones improves the
-error on half of the utterances, and the result is reported on the other half.
+XX
 """
 
 from __future__ import annotations
@@ -64,18 +64,24 @@ def rank_heads(cases: Sequence[Case]) -> list[tuple[Head, float]]:
 
 
 def choose_heads(cases: Sequence[Case], ranked: Sequence[tuple[Head, float]], most: int = 10) -> tuple[Head, ...]:
-    """Greedy forward choice among the best heads; stops when no head improves the mean error."""
-    chosen: list[Head] = [ranked[0][0]]
-    best = float(np.mean([case.error(chosen) for case in cases]))
-    candidates = [pair for pair, _ in ranked[1 : 3 * most]]
-    while candidates and len(chosen) < most:
-        errors = [float(np.mean([case.error([*chosen, pair]) for case in cases])) for pair in candidates]
-        k = int(np.argmin(errors))
-        if errors[k] >= best:
-            break
-        best = errors[k]
-        chosen.append(candidates.pop(k))
-    return tuple(sorted(chosen))
+    """The longest prefix of a ranking that is as good as the best prefix, within one standard error.
+
+    Averages of more heads hold better on other speech than the single head that happened to win.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    ranked : sequence of (head, error)
+        Best first.
+    most : int
+        Longest prefix considered.
+    """
+    pairs = [pair for pair, _ in ranked[:most]]
+    errors = np.array([[case.error(pairs[:k]) for case in cases] for k in range(1, len(pairs) + 1)])
+    means = errors.mean(1)
+    best = int(means.argmin())
+    bound = means[best] + errors[best].std(ddof=1) / np.sqrt(len(cases))
+    return tuple(sorted(pairs[: int(np.flatnonzero(means <= bound)[-1]) + 1]))
 
 
 def load_cases(model: Any, manifest: Path, most: int) -> list[Case]:
