@@ -42,6 +42,9 @@ model: .venv/test
 	OMP_NUM_THREADS=2 $(BIN)/python -m data.train $(BUILD)/features/real $(BUILD)/features/real-augmented \
 	  $(BUILD)/features/synthetic -o $(BUILD)/run --steps $(STEPS)
 	$(BIN)/python -m data.export $(BUILD)/run/last.pt $(BUILD)/checkpoint
+	$(BIN)/python -m eval prepare synthetic $(BUILD)/synthetic --make 60 --seed 11 \
+	  --text $(CORPORA)/text/public-domain.txt -o $(BUILD)/synthetic.jsonl
+	$(BIN)/align-eval heads $(BUILD)/synthetic.jsonl --utterances 60 --model $(BUILD)/checkpoint --write
 
 # A few minutes, synthetic speech only: shows that the recipe runs, not a usable model.
 model-quick: .venv/test

@@ -1,9 +1,10 @@
 """Find the heads of a checkpoint that align: `align-eval heads MANIFEST --model FOLDER --write`.
 
 Fine-tuned and converted checkpoints have no list of alignment heads, or one
-that no longer fits. Here every head aligns a small labelled set by itself;
-heads are then added greedily while the mean over the chosen ones improves the
-XX
+that no longer fits. Here every head aligns half of a small labelled set by
+itself, which ranks the heads; the list is the longest prefix of the ranking
+whose mean is within one standard error of the best prefix's, and it is
+reported on the other half.
 """
 
 from __future__ import annotations
