@@ -12,18 +12,21 @@ STEPS ?= 40000
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m pip install --quiet --upgrade pip 2> .venv/pip.log || { cat .venv/pip.log; false; }
+	$(BIN)/python -m pip install --quiet -e . 2> .venv/pip.log || { cat .venv/pip.log; false; }
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/python -m pip install --quiet -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[test,dev]' 2> .venv/pip.log || { cat .venv/pip.log; false; }
 	# Peers for exact comparisons; without their dependencies, one of which is a 286 MB compiler they do not need here.
-	$(BIN)/python -m pip install --quiet --no-deps openai-whisper==20250625 whisper-timestamped==1.15.9 stable-ts==2.19.1
+	$(BIN)/python -m pip install --quiet --no-deps openai-whisper==20250625 whisper-timestamped==1.15.9 stable-ts==2.19.1 \
+	  2> .venv/pip.log || { cat .venv/pip.log; false; }
 	touch $@
 
 demo: .venv/demo
 	$(BIN)/align data/samples --text data/samples -f textgrid,srt,vtt,json -o out/demo
+	$(BIN)/align data/samples/harbour.flac --text data/samples/harbour.txt \
+	  --reference data/samples/harbour.TextGrid -f textgrid,srt,vtt,json -o out/demo
 
 test: .venv/test
 	$(BIN)/python -m pytest -q
