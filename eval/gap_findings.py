@@ -271,7 +271,8 @@ def sentences(tables: Mapping[str, Rows], methods: Sequence[str]) -> list[str]:
         row = _of(tables["explained"], method=method)
         found.append(
             f"How large is the gap: attention correlates {_range(row, 'pearson')} with {method} saliency "
-            f"(R squared {row['r_squared']:g}; {row['utterances']} utterances)."
+            f"(R squared {row['r_squared']:g}; {row['utterances']} utterances"
+            + (f"; halves of the masks correlate {row['split_half']:g}, which bounds it)." if row["masks"] else ").")
         )
     base = _of(tables["timing"], source="attention")
     found.append(
@@ -300,6 +301,8 @@ def sentences(tables: Mapping[str, Rows], methods: Sequence[str]) -> list[str]:
         at = round(1000 * tolerance)
         for method in methods:
             row = _of(tables["warning"], signal=f"agreement with {method}", wrong_by_more_than_ms=at)
+            if not 0 < row["wrong"] < row["words"]:
+                continue
             verdict = "better" if row["minus_probability"] > 0 else "worse"
             found.append(
                 f"Low agreement with {method} finds words wrong by more than {at} ms with AUROC {_range(row, 'auroc')} "

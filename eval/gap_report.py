@@ -148,7 +148,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         "",
         f"`{provenance['command']}`: model `{provenance['model']['name']}` (weights {provenance['model']['weights']}), "
         f"{provenance['utterances']} utterances, {result['words']} words, {result['speakers'] or 'unknown'} speakers. "
-        "In brackets: 95 % intervals, bootstrapped over speakers.",
+        "In brackets: 95 % intervals, bootstrapped over speakers (utterances where unknown).",
         "",
         *(f"* {sentence}" for sentence in result["findings"]),
     ]
@@ -190,6 +190,8 @@ def _plots(tables: Mapping[str, list[dict[str, Any]]], methods: Sequence[str]) -
         axis.plot(row["error_ms"], k, "o", color=colour)
     axis.set_yticks(range(len(tables["timing"])), [row["source"] for row in reversed(tables["timing"])], fontsize=7)
     axis.set_xscale("log")
+    axis.set_xticks([10, 20, 50, 100, 200, 500], ["10", "20", "50", "100", "200", "500"])
+    axis.minorticks_off()
     axis.set_xlabel("mean boundary error (ms); line: 95 % interval")
     axis.grid(axis="x", alpha=0.3)
     found = {"timing.svg": _svg(figure, "boundary error by source")}

@@ -15,7 +15,16 @@ from eval import gap_findings as findings
 from eval.cli import main
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+pytestmark = pytest.mark.usefixtures("few_draws")
 HEADS = ("head 0.0", "head 0.1", "head 1.0", "head 1.1")
+
+
+@pytest.fixture(scope="module")
+def few_draws():
+    """Intervals are not what is tested here, and cost most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(findings, "DRAWS", 60)
+        yield
 
 
 def planted(agreement_tells: bool, n: int = 24, seed: int = 0) -> list[dict]:
@@ -96,7 +105,7 @@ def test_bootstrap_resamples_whole_groups() -> None:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Path:
+def study(tmp_path_factory, few_draws) -> Path:
     """A small study of the sample recordings."""
     folder = tmp_path_factory.mktemp("gap")
     manifest, output = folder / "samples.jsonl", folder / "results"
@@ -146,4 +155,4 @@ def test_report_makes_a_page_of_a_study(study: Path) -> None:
     page = (study / "results" / "report.html").read_text()
     assert page.count("<svg") == 2 and 'src="http' not in page and 'href="http' not in page
     result = json.loads((study / "results" / "gap.json").read_text())
-    assert all(str(row["error_ms"]) in page for row in result["tables"]["timing"])
+    assert all(f"{row['error_ms']:g}" in page for row in result["tables"]["timing"])
