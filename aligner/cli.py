@@ -6,6 +6,7 @@ Nothing heavy is imported before the options are known to make sense.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,8 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
     AUDIO is one or more recordings, folders or patterns such as 'talks/*.wav'.
     Files are named after the recording: talk.wav becomes talk.TextGrid.
     """
+    # Read when torch loads: threads that spin for work stall each other wherever a core is busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not audio and not manifest:
         raise click.UsageError("name a recording: align talk.wav (align --help shows more)")
     try:
