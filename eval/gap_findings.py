@@ -272,7 +272,11 @@ def sentences(tables: Mapping[str, Rows], methods: Sequence[str]) -> list[str]:
         found.append(
             f"How large is the gap: attention correlates {_range(row, 'pearson')} with {method} saliency "
             f"(R squared {row['r_squared']:g}; {row['utterances']} utterances"
-            + (f"; noise of the masks lowers it, their halves correlate {row['split_half']:g})." if row["masks"] else ").")
+            + (
+                f"; noise of the masks lowers it, their halves correlate {row['split_half']:g})."
+                if row["masks"]
+                else ")."
+            )
         )
     base = _of(tables["timing"], source="attention")
     found.append(
