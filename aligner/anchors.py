@@ -13,7 +13,7 @@ Frames are the encoder's. Scores are natural logarithms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from aligner.core import Word
 from aligner.text import spoken_form
 
-UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between words
+UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between sentences
+WITHIN = 4.0  # the same inside a sentence: what nobody wrote is rather whole sentences
 SKIP = 1.0  # cost of a character that is not spoken
 REWARD = 2.0  # for a character that is: nearly what a badly heard one costs, so text is rather kept
 BEHIND, AHEAD = 1000, 2500  # characters kept around the best one
@@ -59,6 +60,8 @@ class Tracker:
         Index of the blank label.
     space : int
         Index of the label between words.
+    ends : collection of int
+        Words that end a sentence.
 
     References
     ----------
@@ -66,7 +69,7 @@ class Tracker:
     "Token Passing", 1989.
     """
 
-    def __init__(self, spellings: Sequence[NDArray[np.intp]], blank: int, space: int) -> None:
+    def __init__(self, spellings: Sequence[NDArray[np.intp]], blank: int, space: int, ends: Collection[int] = ()) -> None:
         self.labels = np.concatenate(spellings)
         self.blank, self.space = blank, space
         lengths = np.array([len(s) for s in spellings])
@@ -77,6 +80,7 @@ class Tracker:
         n_states, n_fillers = len(self.labels), self.n_words + 1
         self.score = np.full(n_states, -np.inf)
         self.record = np.full(n_states, -1, np.int32)
+        self.between = np.array([k == 0 or k - 1 in ends for k in range(n_fillers)])  # fillers between sentences
         self.filler = np.full(n_fillers, -np.inf)
         self.filler[0] = 0.0
         self.filler_record = np.full(n_fillers, -1, np.int32)
@@ -96,16 +100,17 @@ class Tracker:
         log_posteriors : float32 array, shape (frames, labels)
         """
         silent = log_posteriors[:, [self.blank, self.space]].max(1)
-        between = np.maximum(silent, log_posteriors.max(1) - UNWRITTEN).astype(np.float64)
-        for scores, gap in zip(log_posteriors.astype(np.float64), between, strict=True):
-            self._step(scores, float(gap))
+        best = log_posteriors.max(1)
+        gaps = np.maximum(silent[:, None], best[:, None] - (WITHIN, UNWRITTEN)).astype(np.float64)
+        for scores, gap in zip(log_posteriors.astype(np.float64), gaps, strict=True):
+            self._step(scores, gap)
             self.frame += 1
             if self.frame % _SLIDE == 0:
                 self._slide()
             if self.frame % _TIDY == 0:
                 self._tidy()
 
-    def _step(self, scores: NDArray[np.float64], gap: float) -> None:
+    def _step(self, scores: NDArray[np.float64], gap: NDArray[np.float64]) -> None:
         begin, stop = self.first[self.low], self.first[self.high]
         state, record = self.score[begin:stop], self.record[begin:stop]
         first, last = self.first[self.low : self.high] - begin, self.last[self.low : self.high] - begin
@@ -129,7 +134,7 @@ class Tracker:
         enters = left > filler[1:]
         new_filler = filler.copy()
         new_filler[1:] = np.maximum(left, filler[1:])
-        new_filler += gap
+        new_filler += gap[self.between[self.low : self.high + 1].view(np.int8)]
         new_filler_record, new_since = filler_record.copy(), since.copy()
         new_filler_record[1:][enters] = record[last[enters]]
         new_since[1:][enters] = self.frame

@@ -37,8 +37,8 @@ from aligner.transcript import SUFFIXES, Transcript, clean, find_transcript, rea
 from aligner.writers import WriterOptions, formats, render
 
 JOURNAL, SUMMARY = ".align-journal.jsonl", "summary.csv"
-DOUBTFUL = 0.75  # mean probability of its own words below which a transcript is doubted
-MISMATCH = 0.2  # mean probability of given words below which they are hardly what is said
+DOUBTFUL = 0.8  # mean probability of its own words below which a transcript is doubted
+MISMATCH = 0.33  # mean probability of given words below which they are hardly what is said
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -312,7 +313,10 @@ def _anchors(
     spelled = [(k, ids) for k, ids in spelled if ids]
     if not spelled:
         return ()
-    tracker = Tracker([np.array(ids) for _, ids in spelled], blank=0, space=index[" "])
+    # A sentence may end in a word without letters: the last one with letters ends it then.
+    numbers = [k for k, _ in spelled]
+    ends = {bisect_right(numbers, end) - 1 for end in script.ends}
+    tracker = Tracker([np.array(ids) for _, ids in spelled], blank=0, space=index[" "], ends=ends)
     for log_posteriors in _posteriors(model, source):
         tracker.advance(log_posteriors)
     return tuple(Anchor(spelled[a.word][0], a.start, a.end) for a in tracker.anchors(model.frame_duration))
