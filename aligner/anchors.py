@@ -69,7 +69,9 @@ class Tracker:
     "Token Passing", 1989.
     """
 
-    def __init__(self, spellings: Sequence[NDArray[np.intp]], blank: int, space: int, ends: Collection[int] = ()) -> None:
+    def __init__(
+        self, spellings: Sequence[NDArray[np.intp]], blank: int, space: int, ends: Collection[int] = ()
+    ) -> None:
         self.labels = np.concatenate(spellings)
         self.blank, self.space = blank, space
         lengths = np.array([len(s) for s in spellings])
