@@ -251,7 +251,7 @@ def factors(tables: Mapping[str, Mapping[str, Sequence[tuple[str, int, Interval]
         axis.set_xticks(range(len(first)), [f"{label}\n{count} words" for label, count, _ in first], fontsize=7)
         axis.set_title(title, fontsize=9)
         axis.set_ylabel("mean absolute error (ms)")
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, axis.get_ylim()[1] * 1.2)  # room for the legend
     for axis in list(axes.flat)[len(tables) :]:
         axis.set_visible(False)
     axes.flat[0].legend(fontsize=7, frameon=False)

@@ -257,6 +257,9 @@ def _main_rows(rows: Sequence[Row], found: Answer | None) -> list[Row]:
     if found is not None:
         wanted.add(found.pick.name)
     wanted |= {row.name for row in rows if row.name == "all-layers"}
+    if found is not None:
+        # The same times under another name, unless the name is one that people look for.
+        wanted -= {row.name for row in rows if row.name in found.equals and row.family != "preset"}
     return [row for row in rows if row.name in wanted]
 
 
