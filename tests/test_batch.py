@@ -52,7 +52,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def test_folder_with_transcripts_by_stem(talks: Path, tmp_path: Path) -> None:
     run(talks, "--text", SAMPLES, "-f", "json,srt", "-o", tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {
-        "harbour.json", "harbour.srt", "kitchen.json", "kitchen.srt", "more/station.json", "more/station.srt", "summary.csv",
+        "harbour.json", "harbour.srt", "kitchen.json", "kitchen.srt", "more/station.json", "more/station.srt",
+        "summary.csv",
     }  # fmt: skip
     for name, place in zip(NAMES, ("harbour", "kitchen", "more/station"), strict=True):
         found = json.loads((tmp_path / "out" / f"{place}.json").read_text())
@@ -203,7 +204,8 @@ def test_interrupted_batch_keeps_what_is_finished(tmp_path: Path, jobs: int) -> 
     batch_of(tmp_path / "in", 60)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "aligner.cli", tmp_path / "in", "--text", tmp_path / "in", "-f", "json", "-o", out]
-    process = subprocess.Popen([*command, "--jobs", str(jobs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command += ["--jobs", str(jobs)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(out.glob("talk*.json")) and time.monotonic() < deadline:
         time.sleep(0.01)

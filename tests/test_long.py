@@ -125,7 +125,8 @@ def test_anchors_are_ordered_and_disjoint(words: list[str], gap: int, seed: int)
 
 def test_anchors_from_recognised_words() -> None:
     written = ["The", "quick", "brown", "fox,", "he", "said,", "jumps", "over", "2", "lazy", "dogs"]
-    heard = [Word(t, i, i + 0.5) for i, t in enumerate(["the", "quick", "brown", "box", "jumps", "over", "two", "lazy", "docks"])]
+    recognised = ["the", "quick", "brown", "box", "jumps", "over", "two", "lazy", "docks"]
+    heard = [Word(text, i, i + 0.5) for i, text in enumerate(recognised)]
     found = {anchor.word: anchor.start for anchor in by_recognition(written, heard)}
     assert {0: 0, 1: 1, 2: 2, 6: 4, 7: 5, 8: 6, 9: 7}.items() == found.items()
 
