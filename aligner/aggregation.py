@@ -172,5 +172,3 @@ def _values(attention: AttentionMap, chosen: tuple[Head, ...], steps: tuple[str,
         if steps[0] == "crop-softmax":
             values = softmax(values)
     return apply(values, Rows(attention.text_rows), steps[1:])
-
-

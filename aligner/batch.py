@@ -558,4 +558,3 @@ def _print_summary(rows: Sequence[Row], most: int = 50) -> None:
         numbers = (row.words, f"{row.duration:.2f}", row.probability, row.flagged, row.missing)
         table.add_row(row.audio, row.status, *map(str, numbers))
     Console().print(table)
-

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from aligner.core import Alignment
 
 
-
 class _Misuse(click.ClickException):
     """A setting that does not exist or fit: one sentence, without the usage lines."""
 

@@ -62,9 +62,7 @@ def _levels(audio: Audio) -> NDArray[np.float32]:
     return (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32)
 
 
-def speech_regions(
-    recording: Recording, levels: NDArray[np.float32], detector: str = "energy"
-) -> tuple[Region, ...]:
+def speech_regions(recording: Recording, levels: NDArray[np.float32], detector: str = "energy") -> tuple[Region, ...]:
     """Stretches that hold speech, in order and disjoint.
 
     Parameters
@@ -155,9 +153,7 @@ def silero_regions(recording: Recording, levels: NDArray[np.float32]) -> tuple[R
     return _regions(active, recording.duration)
 
 
-def windows(
-    regions: tuple[Region, ...], levels: NDArray[np.float32], longest: float
-) -> tuple[Region, ...]:
+def windows(regions: tuple[Region, ...], levels: NDArray[np.float32], longest: float) -> tuple[Region, ...]:
     """Stretches of at most `longest` seconds that cover the regions, cut in their pauses.
 
     Neighbouring regions share a window where they fit. A region longer than a

@@ -114,9 +114,7 @@ def clean(text: str, skips: Sequence[str] = ()) -> str:
     return "\n".join(line for line in (" ".join(line.split()) for line in text.split("\n")) if line)
 
 
-def find_transcript(
-    source: str, audio: Path, skips: Sequence[str] = (), encoding: str | None = None
-) -> Transcript:
+def find_transcript(source: str, audio: Path, skips: Sequence[str] = (), encoding: str | None = None) -> Transcript:
     """The transcript that `--text` means for a recording.
 
     Parameters

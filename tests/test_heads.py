@@ -37,7 +37,7 @@ def test_planted_heads_are_found() -> None:
     cases = [planted(seed) for seed in range(6)]
     ranked = rank_heads(cases)
     assert {pair for pair, _ in ranked[:2]} == GOOD
-    assert GOOD <= set(choose_heads(cases, ranked, most=2))
+    assert set(choose_heads(cases, ranked, most=2)) >= GOOD
 
 
 def test_the_list_is_written_into_the_checkpoint(tmp_path: Path) -> None:
@@ -50,7 +50,9 @@ def test_the_list_is_written_into_the_checkpoint(tmp_path: Path) -> None:
         for suffix in (".flac", ".TextGrid"):
             shutil.copy(SAMPLES / f"{name}{suffix}", tmp_path / f"{i}{suffix}")
     runner = CliRunner()
-    made = runner.invoke(main, ["prepare", "textgrid", str(tmp_path), "--tier", "words", "-o", str(tmp_path / "m.jsonl")])
+    made = runner.invoke(
+        main, ["prepare", "textgrid", str(tmp_path), "--tier", "words", "-o", str(tmp_path / "m.jsonl")]
+    )
     assert made.exit_code == 0, made.output
     found = runner.invoke(heads, [str(tmp_path / "m.jsonl"), "--model", str(folder), "--write"])
     assert found.exit_code == 0, found.output

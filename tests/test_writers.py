@@ -85,9 +85,7 @@ def test_sentence_cues_respect_their_limits() -> None:
     assert all(a.end <= b.start for a, b in pairwise(subtitles))
 
 
-@pytest.mark.parametrize(
-    ("name", "mark"), [("srt", "<u>had</u>"), ("vtt", "<00:00:00.500>had"), ("ass", "{\\k40}had")]
-)
+@pytest.mark.parametrize(("name", "mark"), [("srt", "<u>had</u>"), ("vtt", "<00:00:00.500>had"), ("ass", "{\\k40}had")])
 def test_highlighting_marks_the_spoken_word(name: str, mark: str) -> None:
     assert mark in render(name, ALIGNMENT, WriterOptions(highlight=True)).decode()
     assert len(pysubs2.SSAFile.from_string(render(name, ALIGNMENT, WriterOptions(highlight=True)).decode())) > 1

@@ -66,7 +66,9 @@ def speak(folder: Path, count: int, text: Path, seed: int) -> None:
         from data.prepare import random_phrase
         from data.synthesize import ESPEAK_ACCENTS, HELD_OUT_VARIANTS, SAMPLE_RATE, Espeak
     except ModuleNotFoundError as error:
-        raise InputError("making synthetic speech needs a checkout of the project: run python -m eval prepare synthetic in its root") from error
+        raise InputError(
+            "making synthetic speech needs a checkout of the project: run python -m eval prepare synthetic in its root"
+        ) from error
     lines = [line for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{text} holds no sentence")
