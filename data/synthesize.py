@@ -29,6 +29,7 @@ ESPEAK_VARIANTS = (
 )  # fmt: skip
 HELD_OUT_VARIANTS = frozenset({"m6", "f5", "Annie", "david", "Gene", "linda", "paul", "steph", "Zac"})
 FLITE_VOICES = ("slt", "rms", "awb", "kal16")
+STOPS = frozenset({"p", "b", "t", "d", "k", "g", "ch", "jh"})
 HELD_OUT_FLITE = frozenset({"kal16"})
 
 
@@ -229,14 +230,17 @@ class _Wave(ctypes.Structure):
     ]
 
 
-def _energy_onset(samples: np.ndarray, rate: int, start: float, end: float) -> float:
-    """First 5 ms after `start` with audible energy: flite's own edge after a pause is a model's guess."""
+def _energy_onset(samples: np.ndarray, rate: int, start: float, end: float, stop: bool) -> float:
+    """First 5 ms of a phone with audible energy: flite's own edge after a pause is a model's guess.
+
+    A stop without any is all closure: nothing of it is heard before its end.
+    """
     hop = rate // 200
     level = 0.25 * np.sqrt(np.mean(samples**2))
     for k in range(int(start * rate), int(end * rate), hop):
         if np.sqrt(np.mean(samples[k : k + hop] ** 2)) > level:
             return min(max(start, k / rate), end - 0.01)
-    return start
+    return end - 0.01 if stop else start
 
 
 class Flite:
@@ -290,7 +294,7 @@ class Flite:
         flite.feat_set_float(features, b"duration_stretch", stretch)
         text = " ".join(word + ("," if i in breaks else "") for i, word in enumerate(words))
         utterance = flite.flite_synth_text(text.encode(), pointer)
-        spoken: list[tuple[str, list[float]]] = []
+        spoken: list[tuple[str, str, list[float]]] = []  # word, first phone, phone edges
         previous_end, last_item = 0.0, None
         segment = flite.relation_head(flite.utt_relation(utterance, b"Segment"))
         while segment:
@@ -301,8 +305,9 @@ class Flite:
             if word:
                 name = flite.item_feat_string(word, b"name").decode().lower()
                 if word != last_item:
-                    spoken.append((name, [previous_end]))
-                spoken[-1][1].append(end)
+                    phone = flite.item_feat_string(segment, b"name").decode()
+                    spoken.append((name, phone, [previous_end]))
+                spoken[-1][2].append(end)
             last_item, previous_end = word, end
             segment = flite.item_next(segment)
         wave = flite.utt_wave(utterance).contents
@@ -314,14 +319,15 @@ class Flite:
         for target in words:
             plain, heard = target.replace("'", ""), ""
             edges: list[float] = []
+            first = k
             while k < len(spoken) and len(heard) < len(plain):
                 heard += spoken[k][0].replace("'", "")
-                edges += spoken[k][1] if not edges else spoken[k][1][1:]
+                edges += spoken[k][2][1 if edges else 0 :]
                 k += 1
             if heard != plain or len(edges) < 2:
                 return None
             if not timed or edges[0] - timed[-1].end > 0.02:
-                edges[0] = _energy_onset(samples, rate, edges[0], edges[1])
+                edges[0] = _energy_onset(samples, rate, edges[0], edges[1], spoken[first][1] in STOPS)
             timed.append(TimedWord(target, edges[0], edges[-1], character_boundaries(target, edges)))
         if k != len(spoken):
             return None
