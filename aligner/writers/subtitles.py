@@ -119,7 +119,9 @@ class Subtitles:
             path.write_text("\n".join(blocks), encoding="utf-8")
         else:
             document.info["Title"] = options.stem.replace("\n", " ")
-            document.save(str(path), format_=self._name)
+            lines = document.to_string(self._name).splitlines(keepends=True)
+            # Without the comment that names the writing library and its version.
+            path.write_text("".join(line for line in lines if not line.startswith(";")), encoding="utf-8")
 
     def _text(self, alignment: Alignment, cue: Cue, times: list[tuple[int, int]], marked: int | None) -> str:
         """Text of a cue with the marks that this format has for the word being spoken."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.registry import Registry
-from eval.manifest import Utterance
+from eval.manifest import QUALITIES, Utterance
 
 LONGEST = 20.0  # seconds of a piece of a long recording
 PAUSE = 1.0  # seconds without a word at which a long recording is always cut
@@ -41,6 +43,17 @@ class Recipe:
 
 
 recipes: Registry[Recipe] = Registry("corpus")
+
+QUALITY = Option(
+    ("--quality",),
+    {
+        "type": click.Choice(QUALITIES),
+        "default": "gold",
+        "show_default": True,
+        "help": "Who made the times: people (gold) or an aligner (silver).",
+    },
+)
+LANGUAGE = Option(("--language",), {"default": "en", "show_default": True, "help": "Language code."})
 
 
 def files(folder: Path, suffix: str) -> list[Path]:

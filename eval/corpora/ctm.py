@@ -13,8 +13,8 @@ import click
 
 from aligner.audio import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
-from eval.corpora.base import LONGEST, Option, Recipe, files, pieces, recipes
-from eval.manifest import QUALITIES, Utterance, make_utterance
+from eval.corpora.base import LANGUAGE, LONGEST, QUALITY, Option, Recipe, files, pieces, recipes
+from eval.manifest import Utterance, make_utterance
 
 
 def prepare(
@@ -70,16 +70,8 @@ recipes.register("ctm")(
                     "help": "Folder of the recordings, if not in DIR.",
                 },
             ),
-            Option(
-                ("--quality",),
-                {
-                    "type": click.Choice(QUALITIES),
-                    "default": "gold",
-                    "show_default": True,
-                    "help": "Who made the times: people (gold) or an aligner (silver).",
-                },
-            ),
-            Option(("--language",), {"default": "en", "show_default": True, "help": "Language code."}),
+            QUALITY,
+            LANGUAGE,
         ),
     )
 )

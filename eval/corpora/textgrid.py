@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
-
 from aligner.audio import SOUNDFILE_SUFFIXES
-from eval.corpora.base import Option, Recipe, files, recipes, sibling
-from eval.manifest import QUALITIES, Utterance, make_utterance
+from eval.corpora.base import LANGUAGE, QUALITY, Option, Recipe, files, recipes, sibling
+from eval.manifest import Utterance, make_utterance
 
 
 def prepare(
@@ -58,16 +56,8 @@ recipes.register("textgrid")(
                 ("--drop",),
                 {"multiple": True, "default": ("*",), "show_default": True, "help": "Label that is no word."},
             ),
-            Option(
-                ("--quality",),
-                {
-                    "type": click.Choice(QUALITIES),
-                    "default": "gold",
-                    "show_default": True,
-                    "help": "Who made the times: people (gold) or an aligner (silver).",
-                },
-            ),
-            Option(("--language",), {"default": "en", "show_default": True, "help": "Language code."}),
+            QUALITY,
+            LANGUAGE,
         ),
     )
 )
