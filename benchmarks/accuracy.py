@@ -37,7 +37,7 @@ from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.manifest import load_audio, read_manifest
 from eval.run import digest_of_weights
 from eval.scoring import Row, ranked, score
-from eval.systems import Recording, System, read_system, write_system
+from eval.systems import System, read_system, recording_of, write_system
 
 SAMPLE_RATE = 16_000
 FRAME = 0.02  # seconds
@@ -255,17 +255,7 @@ def run_peer(name: str, folder: Path, manifests: tuple[Path, ...], provenance: d
         audio = load_audio(utterance, SAMPLE_RATE)
         text = " ".join(spoken_form(word.text) or word.text for word in utterance.words)
         words = words_of(align(audio.samples.copy(), text), audio.duration)
-        recordings.append(
-            Recording(
-                utterance.id,
-                utterance.source,
-                utterance.quality,
-                utterance.speaker,
-                utterance.duration,
-                utterance.words,
-                words,
-            )
-        )
+        recordings.append(recording_of(utterance, words))
     description = " ".join((peers[name].__doc__ or "").split())
     return System(name, "peer", tuple(recordings), {"call": description}, provenance)
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner.errors import InputError
+from aligner.forced import viterbi
 from aligner.text import spoken_form
 
 if TYPE_CHECKING:
@@ -84,26 +86,13 @@ def forced_frames(log_probabilities: NDArray[np.float32], targets: Sequence[int]
     n_frames, n = len(log_probabilities), len(targets)
     states = np.zeros(2 * n + 1, dtype=np.intp)
     states[1::2] = targets
-    emitted = log_probabilities[:, states].astype(np.float64)
     may_skip = np.zeros(len(states), dtype=bool)
     may_skip[3::2] = states[3::2] != states[1:-2:2]
-    score = np.full(len(states), -np.inf)
-    score[:2] = emitted[0, :2]
-    came_from = np.zeros((n_frames, len(states)), dtype=np.int8)
-    for frame in range(1, n_frames):
-        stay, step = score, np.concatenate([[-np.inf], score[:-1]])
-        skip = np.where(may_skip, np.concatenate([[-np.inf, -np.inf], score[:-2]]), -np.inf)
-        options = np.stack([stay, step, skip])
-        came_from[frame] = options.argmax(0)
-        score = options.max(0) + emitted[frame]
-    state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
-    if not np.isfinite(score[state]):
+    try:
+        path = viterbi(log_probabilities[:, states].astype(np.float64), may_skip)
+    except InputError:
         edges = np.linspace(0, n_frames, n + 1).astype(int)
         return [(int(a), max(int(a), int(b) - 1)) for a, b in itertools.pairwise(edges)]
-    first, last = [0] * n, [0] * n
-    for frame in range(n_frames - 1, -1, -1):
-        if state % 2:
-            first[state // 2] = frame
-            last[state // 2] = max(last[state // 2], frame)
-        state -= int(came_from[frame, state])
-    return list(zip(first, last, strict=True))
+    target = 2 * np.arange(n) + 1
+    first, last = np.searchsorted(path, target), np.searchsorted(path, target, side="right") - 1
+    return [(int(a), int(b)) for a, b in zip(first, last, strict=True)]

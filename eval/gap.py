@@ -109,28 +109,16 @@ def run_study(study: Study, output: Path) -> dict[str, Any]:
     AlignerError
         A manifest that does not hold, a folder with another study, a model or method that does not exist.
     """
-    from aligner.errors import InputError
-    from aligner.files import atomic_write
     from aligner.models import load_model
     from eval.gap_measure import deletion_areas, measure
     from eval.gap_report import write_results
-    from eval.manifest import check, read_manifest
-    from eval.run import progress, resume
+    from eval.manifest import read_manifest
+    from eval.run import claim, progress, resume
 
     utterances = read_manifest(study.manifest)
     model = load_model(study.model, dtype=study.dtype, threads=1)
     provenance = _provenance(study, model, len(utterances))
-    record = output / "run.json"
-    text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
-    if record.exists():
-        if record.read_text(encoding="utf-8") != text:
-            raise InputError(
-                f"{output} holds a study with another manifest, model, method or version: give another -o, or delete it"
-            )
-    else:
-        check(utterances)
-        with atomic_write(record) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    claim(output, provenance, utterances, "study with another manifest, model, method or version")
     chosen = _spread(len(utterances), study.few)
     sampled = _spread(len(utterances), study.deletion)
     masks = {method: study.masks_of(method) for method in study.methods}

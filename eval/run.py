@@ -26,7 +26,7 @@ from aligner.core import TokenFrameMap, Tokens, Word
 from aligner.errors import InputError
 from eval.grid import Setting, Shape, settings_of
 from eval.manifest import Utterance, check, load_audio, read_manifest
-from eval.systems import Recording, System, write_system
+from eval.systems import Recording, System, recording_of, write_system
 
 if TYPE_CHECKING:
     from aligner.models import SpeechModel
@@ -180,17 +180,7 @@ def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:
     utterances = _utterances(plan.manifests)
     aligner = Aligner(plan.model, plan.grid, plan.transcript)
     provenance = _provenance(plan, utterances, aligner)
-    record = output / "run.json"
-    text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
-    if record.exists():
-        if record.read_text(encoding="utf-8") != text:
-            raise InputError(
-                f"{output} holds a run with other manifests, model, grid or versions: give another -o, or delete it"
-            )
-    else:
-        check(utterances)
-        with atomic_write(record) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    claim(output, provenance, utterances, "run with other manifests, model, grid or versions")
     stream = output / "words.jsonl"
     lines = resume(stream, {u.id for u in utterances})
     missing = [u for u in utterances if u.id not in lines]
@@ -205,6 +195,37 @@ def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:
     with atomic_write(stream) as temporary:
         temporary.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in ordered), encoding="utf-8")
     _finish(utterances, ordered, aligner, provenance, output)
+
+
+def claim(output: Path, provenance: dict[str, Any], utterances: Sequence[Utterance], other: str) -> None:
+    """Make a folder that of one run: check the utterances and record what is run, or find the same record there.
+
+    Parameters
+    ----------
+    output : Path
+        Folder of the results.
+    provenance : dict
+        Whatever shapes the results.
+    utterances : sequence of Utterance
+    other : str
+        What the folder holds if its record differs, for the message.
+
+    Raises
+    ------
+    InputError
+        The folder holds another run, or the utterances do not fit their audio.
+    """
+    from aligner.files import atomic_write
+
+    record = output / "run.json"
+    text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
+    if record.exists():
+        if record.read_text(encoding="utf-8") != text:
+            raise InputError(f"{output} holds a {other}: give another -o, or delete it")
+        return
+    check(utterances)
+    with atomic_write(record) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _utterances(manifests: Sequence[Path]) -> list[Utterance]:
@@ -343,12 +364,4 @@ def _finish(
 def _recording(utterance: Utterance, line: dict[str, Any], setting: str) -> Recording:
     times = line["times"].get(setting, [])
     estimated = tuple(Word(text, a, b) for text, (a, b) in zip(line["words"], times, strict=bool(times)))
-    return Recording(
-        utterance.id,
-        utterance.source,
-        utterance.quality,
-        utterance.speaker,
-        utterance.duration,
-        utterance.words,
-        estimated,
-    )
+    return recording_of(utterance, estimated)

@@ -14,6 +14,7 @@ from typing import Any
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.metrics import BoundaryScores, score_words
+from eval.manifest import Utterance
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,19 @@ class Recording:
     def scores(self) -> BoundaryScores:
         """Scores of this utterance."""
         return score_words(self.reference, self.estimated)
+
+
+def recording_of(utterance: Utterance, estimated: tuple[Word, ...]) -> Recording:
+    """What a system estimated of an utterance, beside the utterance's own words."""
+    return Recording(
+        utterance.id,
+        utterance.source,
+        utterance.quality,
+        utterance.speaker,
+        utterance.duration,
+        utterance.words,
+        estimated,
+    )
 
 
 @dataclass(frozen=True)
