@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.errors import ModelError
-from aligner.models import Encoded, SpeechModel
-
-EMBEDDED = Path(__file__).parent / "embedded"
+from aligner.models.base import EMBEDDED, Encoded, SpeechModel
 
 
 def labels(model: SpeechModel) -> tuple[str, ...]:

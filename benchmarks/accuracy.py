@@ -29,7 +29,7 @@ from aligner.errors import AlignerError, InputError
 from aligner.guard import import_torchaudio
 from aligner.metrics import Interval
 from aligner.models import load_model
-from aligner.models.whisper import EMBEDDED
+from aligner.models.base import EMBEDDED
 from aligner.registry import Registry
 from aligner.text import spoken_form
 from benchmarks import peers as formats

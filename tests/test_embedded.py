@@ -13,7 +13,8 @@ import pytest
 from aligner.audio import read_audio
 from aligner.guard import import_torchaudio
 from aligner.models import load_model
-from aligner.models.whisper import EMBEDDED, WhisperModel
+from aligner.models.base import EMBEDDED
+from aligner.models.whisper import WhisperModel
 from aligner.settings import Settings
 from aligner.textgrid import read_words
 from aligner.window import align_window

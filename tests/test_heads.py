@@ -10,7 +10,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from aligner.core import Tokens, Word, WordSpan
-from aligner.models.whisper import EMBEDDED
+from aligner.models.base import EMBEDDED
 from eval.heads import Case, choose_heads, heads, rank_heads
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"

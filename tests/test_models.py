@@ -16,7 +16,7 @@ from aligner.audio import read_audio
 from aligner.core import Audio
 from aligner.errors import AlignerError, InputError, ModelError, SettingError
 from aligner.models import load_model
-from aligner.models.whisper import EMBEDDED
+from aligner.models.base import EMBEDDED
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 

@@ -89,7 +89,7 @@ def test_openai_words_are_those_of_find_alignment(twins, text: str, heads: tuple
 
 def test_openai_words_on_speech_with_trained_weights(monkeypatch) -> None:
     """Random weights leave most words empty; trained ones show where words go."""
-    from aligner.models.whisper import EMBEDDED
+    from aligner.models.base import EMBEDDED
 
     model = load_model("embedded")
     monkeypatch.setattr(model, "trimmed", False)  # openai-whisper pads every recording

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aligner.core import AttentionMap, Audio, Tokens
@@ -106,6 +107,9 @@ class SpeechModel(Protocol):
     def token_probabilities(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> NDArray[np.float64]:
         """Probability of each text token, shape (tokens,)."""
 
+
+# The checkpoint inside the package, loaded as "embedded".
+EMBEDDED = Path(__file__).parent.parent / "embedded"
 
 model_families: Registry[Callable[..., SpeechModel]] = Registry("model family")
 

@@ -32,11 +32,10 @@ from aligner.core import AttentionMap, Audio, Tokens, WordSpan
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, padding_value
 from aligner.guard import import_torchaudio
-from aligner.models.base import Encoded, model_families
+from aligner.models.base import EMBEDDED, Encoded, model_families
 from aligner.text import spoken_form
 from aligner.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
 
-EMBEDDED = Path(__file__).parent.parent / "embedded"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
