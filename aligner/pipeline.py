@@ -17,6 +17,7 @@ from aligner.models import SpeechModel, load_model
 from aligner.recording import Recording
 from aligner.regions import SILENCE, loudness
 from aligner.settings import Settings, choose
+from aligner.text import expansions
 from aligner.transcript import clean
 
 __all__ = ["Settings", "align", "align_audio", "choose"]
@@ -176,6 +177,8 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
     }
     if settings.saliency:
         found["saliency"] = {"method": settings.saliency, "masks": settings.masks}
+    if model.spelling == "spoken":
+        found["spoken_as"] = expansions((word.text for word in spoken.words), spoken.language or "en")
     for name in ("missing", "dropped", "warnings"):
         if values := getattr(spoken, name):
             found[name] = list(values)
