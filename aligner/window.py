@@ -83,17 +83,18 @@ def align_window(
             f"the transcript has {len(tokens)} tokens, the {encoded.duration:.2f} s of audio only {frames} frames: "
             "is it the right transcript?"
         )
+    forced_pass = model.force(encoded, tokens, language)
     if settings.path in forced.heads:
         if settings.tokens or settings.saliency:
             raise SettingError(f"--path {settings.path} reads no attention: it times no tokens and knows no agreement")
         timed = forced.time_words(model, encoded, tokens, settings.path, settings.pauses)
     else:
-        evidence = aggregate(model.attend(encoded, tokens, language), settings.aggregation, model.alignment_heads)
+        evidence = aggregate(forced_pass.attention, settings.aggregation, model.alignment_heads)
         path = warp(_held(evidence, tokens, near), settings.path)
         timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
     words = timed.words
     if settings.confidence:
-        probabilities = model.token_probabilities(encoded, tokens, language)
+        probabilities = forced_pass.probabilities()
         words = tuple(
             replace(word, probability=float(probabilities[span.start : span.stop].mean()))
             for word, span in zip(words, tokens.words, strict=True)

@@ -169,7 +169,7 @@ def _factors(case: Measured, evidence: TokenFrameMap) -> dict[str, list[float]]:
     rows = evidence.values / np.maximum(evidence.values.sum(1, keepdims=True), 1e-12)
     entropy = -(rows * np.log(np.maximum(rows, 1e-12))).sum(1)
     path = warp(evidence, PRESET.path)
-    probabilities = case.model.token_probabilities(case.encoded, tokens, case.language)
+    probabilities = case.model.force(case.encoded, tokens, case.language).probabilities()
     found: dict[str, list[float]] = {
         name: [] for name in ("letters", "duration", "position", "pause", "probability", "entropy", "cost")
     }

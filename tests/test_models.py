@@ -190,7 +190,7 @@ def test_token_log_probs_are_those_of_transformers_and_differentiable(model: Any
     assert states.grad is not None and states.grad[0].abs().max() > 0
     assert states.grad[1].abs().max() == 0  # the other item of the batch
     chosen = expected[torch.arange(len(tokens)), torch.tensor(tokens.ids)].exp()
-    np.testing.assert_allclose(model.token_probabilities(encoded, tokens, "en"), chosen, rtol=1e-2, atol=1e-7)
+    np.testing.assert_allclose(model.force(encoded, tokens, "en").probabilities(), chosen, rtol=1e-2, atol=1e-7)
 
 
 def test_features_carry_gradients_to_the_output(embedded: Any) -> None:
@@ -269,7 +269,7 @@ def test_more_tokens_than_the_decoder_takes_are_refused(multilingual_checkpoint:
     most = model.tokenize("no " * model.max_tokens)
     assert len(most) == model.max_tokens
     assert model.attend(encoded, most).weights.shape[2] == model.max_tokens + 1
-    for call in (model.attend, model.token_probabilities):
+    for call in (model.force, model.attend):
         with pytest.raises(InputError, match=r"444 tokens.* takes 443 .*split"):
             call(encoded, model.tokenize("no " * (model.max_tokens + 1)))
 

@@ -85,24 +85,24 @@ class _Counting:
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> object:
-        if name in ("encode", "attend", "transcribe", "token_probabilities"):
+        if name in ("encode", "force", "transcribe"):
             self.calls.append(name)
         return getattr(self._model, name)
 
 
-def test_encoder_runs_once_and_confidence_only_when_wanted(model: SpeechModel, audio: Audio) -> None:
+def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: SpeechModel, audio: Audio) -> None:
     counting = _Counting(model)
     align_audio(counting, audio, TEXT, choose(confidence=False))  # type: ignore[arg-type]
-    assert counting.calls == ["encode", "attend"]
+    assert counting.calls == ["encode", "force"]
     counting.calls.clear()
     align_audio(counting, audio, None, choose())  # type: ignore[arg-type]
-    assert counting.calls == ["encode", "transcribe", "attend", "token_probabilities"]
+    assert counting.calls == ["encode", "transcribe", "force"]
 
 
 def test_probabilities_are_means_of_token_probabilities(model: SpeechModel, audio: Audio) -> None:
     found = align_audio(model, audio, TEXT, choose())
     tokens = model.tokenize(TEXT)
-    expected = model.token_probabilities(model.encode(audio), tokens)
+    expected = model.force(model.encode(audio), tokens).probabilities()
     for word, span in zip(found.words, tokens.words, strict=True):
         assert word.probability == pytest.approx(expected[span.start : span.stop].mean())
 

@@ -39,6 +39,22 @@ class Encoded:
     duration: float
 
 
+class ForcedPass(Protocol):
+    """What one teacher-forced pass of a text over a window shows.
+
+    Attributes
+    ----------
+    attention : AttentionMap
+        Cross-attention of every layer and head.
+    """
+
+    @property
+    def attention(self) -> AttentionMap: ...
+
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probability of each text token, shape (tokens,); costs the output layer, so only when it is asked for."""
+
+
 class SpeechModel(Protocol):
     """An encoder-decoder speech-to-text model.
 
@@ -91,8 +107,11 @@ class SpeechModel(Protocol):
     def detect_language(self, encoded: Encoded) -> str:
         """Most probable language code."""
 
+    def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> ForcedPass:
+        """One teacher-forced pass of a text over a window."""
+
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
-        """Cross-attention of one teacher-forced pass."""
+        """The attention of `force`."""
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-softmax (batch, tokens + 1, vocabulary) of teacher-forced passes over encoder states
@@ -103,9 +122,6 @@ class SpeechModel(Protocol):
     ) -> torch.Tensor:
         """As `token_log_probs(states * keep[..., None], ...)` for states (frames, width) of one window and boolean
         keep (batch, frames), but free to project the states once."""
-
-    def token_probabilities(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> NDArray[np.float64]:
-        """Probability of each text token, shape (tokens,)."""
 
 
 # The checkpoint inside the package, loaded as "embedded".

@@ -18,6 +18,7 @@ import ssl
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -138,6 +139,35 @@ def _hub_answers(name: str) -> bool:
         return False
 
 
+@dataclass(frozen=True, eq=False)
+class _ForcedPass:
+    """See `aligner.models.base.ForcedPass`.
+
+    Attributes
+    ----------
+    attention : AttentionMap
+    hidden : tensor, shape (tokens, width)
+        Decoder output in the rows that predict the tokens.
+    tokens : Tokens
+    output_layer : torch.nn.Module
+        From width to vocabulary.
+    """
+
+    attention: AttentionMap
+    hidden: torch.Tensor
+    tokens: Tokens
+    output_layer: Any
+
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probability of each text token, shape (tokens,)."""
+        with torch.inference_mode():
+            scores = self.output_layer(self.hidden).float()
+            wanted = torch.tensor(self.tokens.ids, dtype=torch.long, device=scores.device)
+            chosen = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1)
+        result: NDArray[np.float64] = chosen.double().exp().cpu().numpy()
+        return result
+
+
 class WhisperModel:
     """A Whisper checkpoint behind the `SpeechModel` protocol.
 
@@ -239,7 +269,8 @@ class WhisperModel:
         if wanted > frames:
             features = functional.pad(features, (0, 0, 0, wanted - frames), value=padding_value(features.detach()))
         hidden = functional.gelu(encoder.conv1(features.transpose(1, 2).to(self.dtype)))
-        hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        # Frames first in memory too, or every layer after this one works across strides.
+        hidden = functional.gelu(encoder.conv2(hidden)).transpose(1, 2).contiguous()
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
         for layer in encoder.layers:
             output = layer(hidden, attention_mask=None)
@@ -388,8 +419,8 @@ class WhisperModel:
             for handle in handles:
                 handle.remove()
 
-    def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
-        """Cross-attention scores of one teacher-forced pass; see `SpeechModel`.
+    def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> _ForcedPass:
+        """One teacher-forced pass; see `SpeechModel`.
 
         Raises
         ------
@@ -399,17 +430,24 @@ class WhisperModel:
         self._check_length(tokens)
         prompt = self._prompt(language)
         ids = torch.tensor([[*prompt, *tokens.ids, self._end]], device=self.device)
+        layers, heads = self.network.config.decoder_layers, self.network.config.decoder_attention_heads
         with torch.inference_mode(), self._projections() as projections:
-            self.network.model.decoder(input_ids=ids, encoder_hidden_states=encoded.states[None], use_cache=False)
-            n_heads = self.network.config.decoder_attention_heads
-            logits = []
-            for queries, keys in projections:
-                query = queries[0].float().unflatten(-1, (n_heads, -1)).transpose(0, 1)
-                key = keys[0].float().unflatten(-1, (n_heads, -1)).transpose(0, 1)
-                logits.append(query @ key.transpose(1, 2) * query.shape[-1] ** -0.5)
-        stacked = torch.stack(logits).cpu().numpy()
-        assert stacked.shape[2:] == (ids.shape[1], encoded.states.shape[0]), stacked.shape
-        return AttentionMap(stacked, self.real_frames(encoded), self.frame_duration, prefix=len(prompt) - 1, suffix=1)
+            hidden = self.network.model.decoder(
+                input_ids=ids, encoder_hidden_states=encoded.states[None], use_cache=False
+            ).last_hidden_state[0]
+            logits = torch.empty(layers, heads, ids.shape[1], encoded.states.shape[0], device=self.device)
+            for scores, (queries, keys) in zip(logits, projections, strict=True):
+                query, key = (part[0].float().unflatten(-1, (heads, -1)).transpose(0, 1) for part in (queries, keys))
+                torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(1, 2), out=scores)
+        first = len(prompt) - 1
+        attention = AttentionMap(
+            logits.cpu().numpy(), self.real_frames(encoded), self.frame_duration, prefix=first, suffix=1
+        )
+        return _ForcedPass(attention, hidden[first : first + len(tokens)], tokens, self.network.proj_out)
+
+    def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
+        """Cross-attention scores of one teacher-forced pass; see `SpeechModel`."""
+        return self.force(encoded, tokens, language).attention
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-probabilities of teacher-forced passes over a batch of encoder states; see `SpeechModel`."""
@@ -455,16 +493,6 @@ class WhisperModel:
     def encoder_layers(self) -> Any:
         """Layers of the encoder, first to last, for gradients at a chosen depth."""
         return self.network.model.encoder.layers
-
-    def token_probabilities(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> NDArray[np.float64]:
-        """Probability of each text token; see `SpeechModel`."""
-        if not len(tokens):
-            return np.zeros(0)
-        with torch.inference_mode():
-            log_probs = self.token_log_probs(encoded.states[None], tokens, language)[0, :-1]
-            chosen = log_probs.gather(1, torch.tensor(tokens.ids, device=self.device)[:, None])[:, 0].exp()
-        result: NDArray[np.float64] = chosen.double().cpu().numpy()
-        return result
 
     def detect_language(self, encoded: Encoded) -> str:
         """Most probable language of a window; "en" for English-only checkpoints."""
