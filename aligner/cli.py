@@ -6,7 +6,9 @@ Nothing heavy is imported before the options are known to make sense.
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,8 @@ from aligner import __version__
 from aligner.errors import AlignerError, SettingError
 
 if TYPE_CHECKING:
-    from aligner.batch import Job, Plan
     from aligner.core import Alignment
+    from aligner.plan import Job, Plan
 
 
 class _Misuse(click.ClickException):
@@ -161,6 +163,9 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
     """
     # Read when torch loads: threads that spin for work stall each other wherever a core is busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # tables and messages hold any script and any file name
+            stream.reconfigure(errors="backslashreplace")
     if not audio and not manifest:
         raise click.UsageError("name a recording: align talk.wav (align --help shows more)")
     try:
@@ -176,13 +181,15 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
 
 def _run(audio: tuple[str, ...], manifest: str | None, options: dict[str, Any]) -> int:
     """Check the options, then align; the number of recordings that failed."""
+    from aligner.plan import plan
+
+    planned = plan(audio, manifest, options)
+    if len(planned.jobs) == 1 and not planned.many:
+        _single(planned, planned.jobs[0], options)
+        return 0
     from aligner import batch
 
-    plan = batch.plan(audio, manifest, options)
-    if len(plan.jobs) == 1 and not plan.many:
-        _single(plan, plan.jobs[0], options)
-        return 0
-    return batch.run(plan, options)
+    return batch.run(planned, options)
 
 
 def _single(plan: Plan, job: Job, options: dict[str, Any]) -> None:

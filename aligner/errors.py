@@ -25,3 +25,7 @@ class ModelError(AlignerError):
 
 class OutputError(AlignerError):
     """An output that cannot be written."""
+
+
+class StorageError(OutputError):
+    """Nothing more can be written: the disk is full, or the folder has turned read-only."""

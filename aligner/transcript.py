@@ -60,24 +60,46 @@ def read_text(path: Path, encoding: str | None = None) -> str:
         The file is missing, unreadable, no text, or not in that encoding.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is {path.stat().st_size >> 20} MiB, too large for a transcript")
-        raw = path.read_bytes()
+        with path.open("rb") as handle:
+            raw = handle.read(MOST_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read the transcript {path}: {error.strerror}") from None
+    if len(raw) > MOST_BYTES:
+        raise InputError(f"{path} holds more than {MOST_BYTES >> 20} MiB, too large for a transcript")
+    return decoded(raw, str(path), encoding)
+
+
+def decoded(raw: bytes, source: str, encoding: str | None = None) -> str:
+    """Text of bytes from a file or a pipe; see `read_text`.
+
+    Parameters
+    ----------
+    raw : bytes
+    source : str
+        Where they came from, for messages.
+    encoding : str, optional
+
+    Raises
+    ------
+    InputError
+        No text, or not in that encoding.
+    SettingError
+        Unknown encoding.
+    """
     for mark, name in _MARKS:
         if raw.startswith(mark):
             encoding = name
     try:
         text = raw.decode(encoding or "utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        where = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
         raise InputError(
-            f"{path} is not {error.encoding} text (byte {error.start}): save it as UTF-8 or name its --encoding"
+            f"{source} is not {encoding or 'utf-8'} text{where}: save it as UTF-8 or name its --encoding"
         ) from None
     except LookupError:
         raise SettingError(f"unknown text encoding {encoding!r}: try utf-8, cp1252 or utf-16") from None
     if "\0" in text:
-        raise InputError(f"{path} holds binary data, not a transcript")
+        raise InputError(f"{source} holds binary data, not a transcript")
     return text
 
 

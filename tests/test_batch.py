@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aligner.batch import JOURNAL
+from aligner.journal import JOURNAL
 from aligner.cli import main
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -173,11 +173,11 @@ def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(talks: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / ".harbour.k3j2h1g0.json").write_text("half")
-    (out / ".own.notes.json").write_text("mine")
+    (out / ".aligning-k3j2h1g0.json").write_text("half")
+    (out / ".own.settings.json").write_text("mine")
     run(talks, "--text", SAMPLES, "-f", "json", "-o", out, "--resume")
-    assert not (out / ".harbour.k3j2h1g0.json").exists()
-    assert (out / ".own.notes.json").read_text() == "mine"
+    assert not (out / ".aligning-k3j2h1g0.json").exists()
+    assert (out / ".own.settings.json").read_text() == "mine"
 
 
 def test_full_disk_stops_the_batch_with_one_sentence(tmp_path: Path) -> None:

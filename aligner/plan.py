@@ -1,0 +1,228 @@
+"""What is to be aligned and written where, from the options of the command line."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aligner.audio import AUDIO_SUFFIXES
+from aligner.errors import InputError, SettingError
+from aligner.settings import Settings, choose
+from aligner.transcript import clean, decoded, read_text
+from aligner.writers import WriterOptions, formats
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording.
+
+    Attributes
+    ----------
+    audio : Path
+    name : str
+        Of its outputs, without suffix, relative to the output folder.
+    text : str or None
+        What `--text` or the manifest says.
+    """
+
+    audio: Path
+    name: str
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a worker needs to know.
+
+    Attributes
+    ----------
+    jobs : tuple of Job
+    many : bool
+        Whether a batch was asked for, be it of one recording.
+    folder : Path
+        Of the outputs.
+    file : Path or None
+        The one output file, where `-o` names one.
+    to_stdout : bool
+    formats : tuple of str
+    writer : WriterOptions
+    settings : Settings
+    loading : dict
+        Arguments of `aligner.load_model`.
+    channel, encoding : int, str or None
+    skip : tuple of str
+    reference : Path or None
+    """
+
+    jobs: tuple[Job, ...]
+    many: bool
+    folder: Path
+    file: Path | None
+    to_stdout: bool
+    formats: tuple[str, ...]
+    writer: WriterOptions
+    settings: Settings
+    loading: dict[str, Any]
+    channel: int | None
+    encoding: str | None
+    skip: tuple[str, ...]
+    reference: Path | None
+
+
+def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -> Plan:
+    """Jobs and settings from the command line's options.
+
+    Raises
+    ------
+    SettingError
+        Options that do not exist or contradict each other.
+    InputError
+        No recordings, or an unreadable manifest.
+    """
+    settings = choose(
+        options["preset"],
+        options["layers"],
+        options["heads"],
+        options["aggregation"],
+        options["steps"],
+        **{name: options[name] for name in ("path", "pauses", "units", "language", "task", "vad", "saliency", "masks")},
+        tokens="tokens" in options["tiers"],
+    )
+    folder, file, chosen = _outputs(options["output"], options["formats"])
+    text = options["text"]
+    if text == "-":
+        if manifest == "-":
+            raise SettingError("--text - and --manifest - would both read standard input: name a file for one of them")
+        text = clean(_standard_input(options["encoding"])) + "\n"  # the line break tells it from a path
+    jobs = _jobs(inputs, manifest, text)
+    many = bool(manifest) or len(jobs) > 1 or any(os.path.isdir(name) for name in inputs)
+    to_stdout = options["output"] == "-"
+    if len(jobs) > 1 and (to_stdout or file is not None):
+        raise SettingError(f"-o {options['output']} takes one recording, there are {len(jobs)}: name a folder")
+    if len(jobs) > 1 and text is not None and not manifest and not os.path.isdir(text):
+        raise SettingError("--text is one transcript for several recordings: name a folder of transcripts")
+    given = {name: options[name] for name in ("cues", "max_chars", "max_lines", "max_duration") if options[name]}
+    return Plan(
+        jobs=jobs,
+        many=many,
+        folder=folder,
+        file=file,
+        to_stdout=to_stdout,
+        formats=chosen,
+        writer=WriterOptions(
+            **given,
+            highlight=options["highlight"],
+            token_tier="tokens" in options["tiers"],
+            flag_tier="flags" in options["tiers"],
+        ),
+        settings=settings,
+        loading={"name": options["model"], **{name: options[name] for name in ("device", "dtype", "threads")}},
+        channel=options["channel"],
+        encoding=options["encoding"],
+        skip=options["skip"],
+        reference=options["reference"],
+    )
+
+
+def _outputs(output: str | None, listed: str | None) -> tuple[Path, Path | None, tuple[str, ...]]:
+    """Output folder, output file if one is named, and formats."""
+    names = tuple(formats) if listed == "all" else tuple(dict.fromkeys(f.strip() for f in (listed or "").split(",")))
+    names = tuple(name for name in names if name)
+    for name in names:
+        formats[name]  # an unknown one is refused here
+    if output is None:
+        return Path(), None, names or ("textgrid",)
+    if output == "-":
+        if len(names) > 1:
+            raise SettingError(f"standard output takes one format, not {', '.join(names)}")
+        return Path(), None, names or ("json",)
+    path = Path(output)
+    named = next((name for name in formats if path.name.lower().endswith(formats[name].suffix.lower())), None)
+    if os.path.isdir(path) or output.endswith(("/", os.sep)) or not path.suffix:
+        return path, None, names or ("textgrid",)
+    if len(names) > 1:
+        if named:
+            raise SettingError(f"-o {output} is one file, -f names {len(names)} formats: name a folder")
+        return path, None, names
+    if not names:
+        if named is None:
+            raise SettingError(f"-o {output}: no format ends in {path.suffix}; name one with -f, or end a folder in /")
+        names = (named,)
+    return path.parent, path, names
+
+
+def _jobs(inputs: Sequence[str], manifest: str | None, text: str | None) -> tuple[Job, ...]:
+    jobs = [Job(audio, name, text) for given in inputs for audio, name in _recordings(given)]
+    if manifest:
+        listed = list(_manifest(manifest))
+        names = _names([audio for audio, _ in listed])
+        jobs += [Job(audio, name, own or text) for (audio, own), name in zip(listed, names, strict=True)]
+    seen: dict[str, Job] = {}
+    for job in jobs:
+        other = seen.setdefault(job.name, job)
+        if other != job:
+            raise SettingError(f"{other.audio} and {job.audio} would write the same files: align them separately")
+    if not seen:
+        raise InputError(f"no recordings in {', '.join(inputs) or manifest}: looked for {' '.join(AUDIO_SUFFIXES)}")
+    return tuple(seen.values())
+
+
+def _recordings(given: str) -> Iterator[tuple[Path, str]]:
+    """Recordings that an argument names, and the names of their outputs."""
+    path = Path(given)
+    if os.path.isdir(path):
+        for found in sorted(path.rglob("*")):
+            # Hidden files are no recordings: some systems keep notes on talk.wav in ._talk.wav.
+            if found.suffix.lower() in AUDIO_SUFFIXES and found.is_file() and not found.name.startswith("."):
+                yield found, found.relative_to(path).with_suffix("").as_posix()
+    elif glob.has_magic(given) and not os.path.lexists(path):
+        matches = [Path(name) for name in sorted(glob.glob(given, recursive=True)) if os.path.isfile(name)]
+        yield from zip(matches, _names(matches), strict=True)
+    else:
+        yield path, path.stem
+
+
+def _names(recordings: Sequence[Path]) -> list[str]:
+    """Names of outputs: paths from the folder that all recordings share, so that equal stems stay apart."""
+    if not recordings:
+        return []
+    shared = os.path.commonpath([path.absolute().parent for path in recordings])
+    return [path.absolute().relative_to(shared).with_suffix("").as_posix() for path in recordings]
+
+
+def _manifest(name: str) -> Iterator[tuple[Path, str | None]]:
+    """Recordings of a list, with their transcripts where it has them; paths are relative to the list."""
+    base = Path() if name == "-" else Path(name).parent
+    text = _standard_input() if name == "-" else read_text(Path(name))
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("{"):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = {}
+            audio, words = entry.get("audio"), entry.get("text") or ""
+            if not (isinstance(audio, str) and audio and isinstance(words, str)):
+                raise InputError(f'{name}, line {number} is no object with "audio" and, if wanted, "text"')
+        else:
+            audio, _, words = line.strip().partition("\t")
+        beside = str(base / words)
+        yield base / audio, (beside if os.path.isfile(beside) else words) or None
+
+
+def _standard_input(encoding: str | None = None) -> str:
+    return decoded(sys.stdin.buffer.read(), "standard input", encoding)
+
+
+def outputs(plan: Plan, job: Job) -> list[tuple[str, Path]]:
+    """Format and path of every file that a job writes."""
+    if plan.file is not None:
+        return [(plan.formats[0], plan.file)]
+    return [(name, plan.folder / f"{job.name}{formats[name].suffix}") for name in plan.formats]
