@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -170,10 +171,7 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
         "text_normalisation": "spoken form" if model.spelling == "spoken" else "none",
         "windows": spoken.windows,
         "repairs": spoken.repairs,
-        "versions": {
-            "aligner": aligner.__version__,
-            **{package: version(package) for package in ("torch", "transformers", "dtw-python")},
-        },
+        "versions": {"aligner": aligner.__version__, **_versions()},
     }
     if settings.saliency:
         found["saliency"] = {"method": settings.saliency, "masks": settings.masks}
@@ -183,6 +181,12 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
         if values := getattr(spoken, name):
             found[name] = list(values)
     return found
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of the packages that shape a result; once, as each is parsed from a file."""
+    return {package: version(package) for package in ("torch", "transformers", "dtw-python")}
 
 
 def with_warning(alignment: Alignment, message: str) -> Alignment:
