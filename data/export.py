@@ -90,7 +90,7 @@ def export(state: dict, folder: Path) -> None:
     whisper.save_pretrained(folder)
     heads = {
         f"{name}.{part}": getattr(getattr(model, name), part).detach().half().contiguous()
-        for name in ("ctc", "frame")
+        for name in ("ctc", "frame", "phone")
         for part in ("weight", "bias")
     }
     save_file(heads, folder / "ctc_head.safetensors")

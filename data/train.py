@@ -1,9 +1,12 @@
 """Train the embedded Whisper checkpoint: `python -m data.train FEATURES... -o RUN --steps N`.
 
-Losses: cross-entropy of the decoder; CTC on the encoder; and on synthetic
-speech, whose times are exact, a per-frame character loss on the encoder and
-guided attention on the designated cross-attention heads only
-(`GUIDED_HEADS`); every other head learns freely.
+Losses: cross-entropy of the decoder; CTC on the encoder; per-frame losses on
+the encoder, of phones and of characters, wherever word times are known: exact
+for synthetic speech, estimated by an earlier model for real speech
+(`data.align`); and on synthetic speech only, guided attention on the
+designated cross-attention heads (`GUIDED_HEADS`). Every other head learns
+freely. In the first half of a run some batches train the encoder alone: it is
+what takes longest to learn.
 
 A run folder holds `last.pt` (model, optimiser, position in the data), written
 every few minutes, and `log.jsonl`. The same command resumes it; the order of
@@ -13,6 +16,7 @@ run sees what an uninterrupted one sees.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import signal
@@ -29,6 +33,7 @@ from torch import nn
 from torch.nn import functional
 
 from aligner.guard import import_torchaudio
+from data.pronounce import PHONES, phone_edges, pronounce
 from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encode
 
 import_torchaudio()
@@ -36,9 +41,10 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa:
 
 GUIDED_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3))  # (layer, head)
 FRAME = 0.02  # seconds per encoder frame
-WEIGHTS = {"ctc": 0.3, "guide": 0.3, "frame": 0.5}
-PEAK_RATE, WARMUP = 1.2e-3, 600
-BATCH_FRAMES = 6_000  # feature frames a batch, padding included
+WEIGHTS = {"text": 1.0, "ctc": 0.3, "guide": 0.3, "frame": 0.3, "phone": 0.7}
+PEAK_RATE, WARMUP = 6e-4, 400
+BATCH_FRAMES = 4_000  # feature frames a batch, padding included
+ENCODER_ONLY = 0.5  # share of the batches that skip the decoder, in the first half of a run
 _LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
 
 
@@ -63,6 +69,7 @@ class Recogniser(nn.Module):
         self.whisper.set_attn_implementation("eager")
         self.ctc = nn.Linear(192, len(CTC_LABELS))
         self.frame = nn.Linear(192, len(CTC_LABELS))
+        self.phone = nn.Linear(192, len(PHONES))
 
     def encode(self, mel: torch.Tensor) -> torch.Tensor:
         """Encoder states (batch, frames, width) of features (batch, mels, feature frames) of any length."""
@@ -78,11 +85,15 @@ class Recogniser(nn.Module):
 
 @dataclass(frozen=True)
 class Item:
-    """An utterance of a feature set; words carry character boundaries where they are known."""
+    """An utterance of a feature set; words carry character boundaries where they are known.
 
-    mel: np.ndarray  # float16 (frames, 80)
+    `exact` tells the times of synthetic speech from estimated ones.
+    """
+
+    mel: np.ndarray  # float (frames, 80)
     text: str
     words: list | None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,10 @@ class Batch:
     frames: torch.Tensor  # real encoder frames of each utterance
     ctc_targets: torch.Tensor
     ctc_lengths: torch.Tensor
-    guide: torch.Tensor  # (timed, tokens, encoder frames), rows sum to 1 (or 0)
+    guide: torch.Tensor  # (exact, tokens, encoder frames), rows sum to 1 (or 0)
+    exact: torch.Tensor  # indices of the utterances whose times are exact
     frame_labels: torch.Tensor  # (timed, encoder frames), -100 where unknown
+    phone_labels: torch.Tensor  # likewise
     timed: torch.Tensor  # indices of the utterances that have times
 
 
@@ -103,11 +116,18 @@ def load_features(folders: Sequence[Path], split: str) -> list[Item]:
     for folder in folders:
         for index in sorted(folder.glob("**/index.jsonl")):
             mel = np.memmap(index.parent / "mel.f16", np.float16, "r").reshape(-1, 80)
+            estimates = index.with_name("estimated.jsonl")
+            estimated = (
+                {e["id"]: e["words"] for e in map(json.loads, estimates.read_text().splitlines())}
+                if estimates.is_file()
+                else {}
+            )
             for line in index.read_text().splitlines():
                 entry = json.loads(line)
                 if entry["split"] == split:
                     part = mel[entry["offset"] : entry["offset"] + entry["frames"]]
-                    items.append(Item(part, entry["text"], entry["words"]))
+                    exact = entry["words"] is not None
+                    items.append(Item(part, entry["text"], entry["words"] or estimated.get(entry["id"]), exact))
     return items
 
 
@@ -121,22 +141,68 @@ def joined(items: Sequence[Item]) -> Item:
         words += [[w, [t + shift for t in b]] for w, b in item.words] if item.words else []
         shift += len(mel) / 100
         mels.append(mel)
-    timed = all(item.words is not None for item in items)
-    return Item(np.concatenate(mels), " ".join(i.text for i in items), words if timed else None)
+    timed, exact = (all(found) for found in zip(*((i.words is not None, i.exact) for i in items), strict=True))
+    return Item(np.concatenate(mels), " ".join(i.text for i in items), words if timed else None, exact)
 
 
-def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each predicted token is spoken, and the character at each frame.
+def pieces(item: Item, longest: int, rng: np.random.Generator) -> list[Item]:
+    """An utterance cut between words into parts of at most `longest` feature frames; whole if its times are unknown.
+
+    A cut is made in the longest pause of the second half of what fits.
+    """
+    if len(item.mel) <= longest or item.words is None:
+        return [item]
+    words = item.words
+    gaps = [(a[1][-1], b[1][0]) for a, b in itertools.pairwise(words)]
+    cuts, begin = [(0, 0)], 0  # word and feature frame (even) at which each part begins
+    while len(item.mel) - begin > longest:
+        room = longest * rng.uniform(0.6, 1.0)
+        fits = [k for k in range(cuts[-1][0], len(gaps)) if begin + room / 2 < 50 * sum(gaps[k]) <= begin + room]
+        if not fits:
+            return [item]
+        k = max(fits, key=lambda k: gaps[k][1] - gaps[k][0])
+        begin = round(25 * sum(gaps[k])) * 2
+        cuts.append((k + 1, begin))
+    found = []
+    for (first, start), (stop, end) in zip(cuts, [*cuts[1:], (len(words), len(item.mel))], strict=True):
+        part = [[w, [t - start / 100 for t in b]] for w, b in words[first:stop]]
+        found.append(Item(item.mel[start:end], " ".join(w for w, _ in part), part, item.exact))
+    return found
+
+
+def stretched(item: Item, factor: float) -> Item:
+    """An utterance `factor` times as long, its features interpolated."""
+    n = len(item.mel)
+    if factor == 1 or n < 2:
+        return item
+    position = np.linspace(0, n - 1, round(n * factor))
+    low = np.minimum(position.astype(int), n - 2)
+    weight = (position - low)[:, None].astype(np.float32)
+    mel = item.mel.astype(np.float32)
+    scale = len(position) / n
+    words = None if item.words is None else [[w, [t * scale for t in b]] for w, b in item.words]
+    return Item(mel[low] * (1 - weight) + mel[low + 1] * weight, item.text, words, item.exact)
+
+
+def with_noise(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Features as if steady coloured noise had been added: powers add, here in Whisper's scaled logarithm."""
+    level = mel.max() - rng.uniform(0.35, 1.4) + np.linspace(0, rng.uniform(-0.5, 0.2), 80)
+    noise = 4 * level + np.log10(rng.exponential(size=mel.shape) + 1e-3)
+    return (np.logaddexp(4 * np.log(10) * mel, np.log(10) * noise) / (4 * np.log(10))).astype(np.float32)
+
+
+def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each predicted token is spoken, and the character and the phone at each frame.
 
     Characters own their stretch of the word, the space before a word owns the
     pause (at least 40 ms around the edge), the end token what follows speech.
 
     Returns
     -------
-    (tokens, frames) float32 with rows summing to 1, and (frames,) int64 labels
+    (tokens, frames) float32 with rows summing to 1, and two times (frames,) int64 labels
     """
     spans: list[tuple[float, float]] = []
-    labels = np.zeros(n_frames, np.int64)
+    labels, phones = np.zeros((2, n_frames), np.int64)
     centres = (np.arange(n_frames) + 0.5) * FRAME
     last = 0.0
     for k, (text, bounds) in enumerate(item.words or []):
@@ -146,6 +212,10 @@ def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
         for character, start, end in zip(text, bounds[:-1], bounds[1:], strict=True):
             spans.append((start, max(end, start + 0.01)))
             labels[(centres >= start) & (centres < end)] = _LABEL.get(character, 0)
+        sounds = pronounce(text)
+        edges = phone_edges(np.asarray(bounds), len(sounds))
+        inside = (centres >= edges[0]) & (centres < edges[-1])
+        phones[inside] = np.array(sounds)[np.searchsorted(edges[1:-1], centres[inside], side="right")]
         last = bounds[-1]
     spans.append((last, min(max(last + 0.06, n_frames * FRAME), last + 0.3)))
     edges = np.arange(n_frames + 1) * FRAME
@@ -155,20 +225,27 @@ def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     smooth = 0.6 * weights
     smooth[:, 1:] += 0.2 * weights[:, :-1]
     smooth[:, :-1] += 0.2 * weights[:, 1:]
-    return (smooth / np.maximum(smooth.sum(1, keepdims=True), 1e-9)).astype(np.float32), labels
+    return (smooth / np.maximum(smooth.sum(1, keepdims=True), 1e-9)).astype(np.float32), labels, phones
 
 
 def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> Batch:
     """Pad, mask (SpecAugment) and build the targets of a batch."""
+    if training:
+        factors = [rng.uniform(0.88, 1.12) if rng.random() < 0.5 else 1.0 for _ in items]
+        items = [
+            stretched(i, f) if f != 1 and len(i.mel) * f < 3000 else i for i, f in zip(items, factors, strict=True)
+        ]
     longest = max(len(item.mel) for item in items)
     if training:
         extra = int(rng.integers(0, 300)) if rng.random() < 0.3 else int(rng.integers(0, 20))
         longest = 3000 if len(items) <= 4 and rng.random() < 0.2 else min(longest + extra, 3000)
     longest += longest % 2
     mel = np.empty((len(items), longest, 80), np.float32)
-    tokens, ctc, frames, guides, labels, timed = [], [], [], [], [], []
+    tokens, ctc, frames, guides, labels, phones, timed, exact = [], [], [], [], [], [], [], []
     for i, item in enumerate(items):
         part = item.mel.astype(np.float32)
+        if training and not item.exact and rng.random() < 0.4:  # synthetic speech is noisy already
+            part = with_noise(part, rng)
         floor = max(float(part.max()) - 2.0, -1.5)
         if training and rng.random() < 0.25:
             floor = 0.0  # faster-whisper pads features, not audio
@@ -185,11 +262,14 @@ def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> 
         ctc.append(torch.tensor([_LABEL[c] for c in item.text]))
         frames.append((len(part) + 1) // 2)
         if item.words is not None:
-            guide, label = guidance(item, longest // 2)
-            label[frames[-1] :] = -100
+            guide, *both = guidance(item, longest // 2)
             timed.append(i)
-            guides.append(torch.from_numpy(guide))
-            labels.append(torch.from_numpy(label))
+            for label, found in zip(both, (labels, phones), strict=True):
+                label[frames[-1] :] = -100
+                found.append(torch.from_numpy(label))
+            if item.exact:
+                exact.append(i)
+                guides.append(torch.from_numpy(guide))
     pad = nn.utils.rnn.pad_sequence
     return Batch(
         torch.from_numpy(mel).transpose(1, 2).contiguous(),
@@ -198,14 +278,44 @@ def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> 
         torch.cat(ctc),
         torch.tensor([len(c) for c in ctc]),
         pad(guides, True) if guides else torch.zeros(0, 1, longest // 2),
-        torch.stack(labels) if labels else torch.zeros(0, longest // 2, dtype=torch.long),
+        torch.tensor(exact, dtype=torch.long),
+        *(
+            torch.stack(found) if found else torch.zeros(0, longest // 2, dtype=torch.long)
+            for found in (labels, phones)
+        ),
         torch.tensor(timed, dtype=torch.long),
     )
 
 
-def losses(model: Recogniser, batch: Batch) -> dict[str, torch.Tensor]:
-    """Every loss of a batch, and the share of guided attention that falls on gold frames."""
+def losses(model: Recogniser, batch: Batch, decoder: bool = True) -> dict[str, torch.Tensor]:
+    """Every loss of a batch, those of the decoder on request, and the share of guided attention on gold frames."""
     states = model.encode(batch.mel)
+    found = encoder_losses(model, states, batch)
+    return found | decoder_losses(model, states, batch) if decoder else found
+
+
+def encoder_losses(model: Recogniser, states: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """CTC and the per-frame losses."""
+    log_probabilities = functional.log_softmax(model.ctc(states).float(), -1).transpose(0, 1)
+    ctc = functional.ctc_loss(
+        log_probabilities, batch.ctc_targets, batch.frames, batch.ctc_lengths, reduction="none", zero_infinity=True
+    )
+    found = {"ctc": (ctc / batch.ctc_lengths).mean()}
+    if len(batch.timed):
+        timed = states[batch.timed]
+        for name, head, labels in (
+            ("frame", model.frame, batch.frame_labels),
+            ("phone", model.phone, batch.phone_labels),
+        ):
+            scores = head(timed).float().flatten(0, 1)
+            found[name] = functional.cross_entropy(scores, labels.flatten())
+        known = batch.phone_labels.flatten() > 0
+        found["phones_right"] = (scores.argmax(-1) == batch.phone_labels.flatten())[known].float().mean().detach()
+    return found
+
+
+def decoder_losses(model: Recogniser, states: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """Cross-entropy of the text and, where times are exact, guided attention."""
     inputs = batch.tokens[:, :-1].clamp(min=0)
     decoder = model.whisper.model.decoder(
         input_ids=inputs, encoder_hidden_states=states, output_attentions=True, use_cache=False
@@ -214,16 +324,9 @@ def losses(model: Recogniser, batch: Batch) -> dict[str, torch.Tensor]:
     targets = batch.tokens[:, 2:]
     logits = model.whisper.proj_out(decoder.last_hidden_state[:, 1:]).float()
     found = {"text": functional.cross_entropy(logits.flatten(0, 1), targets.flatten())}
-    log_probabilities = functional.log_softmax(model.ctc(states).float(), -1).transpose(0, 1)
-    ctc = functional.ctc_loss(
-        log_probabilities, batch.ctc_targets, batch.frames, batch.ctc_lengths, reduction="none", zero_infinity=True
-    )
-    found["ctc"] = (ctc / batch.ctc_lengths).mean()
-    if len(batch.timed):
-        frame = model.frame(states[batch.timed]).float()
-        found["frame"] = functional.cross_entropy(frame.flatten(0, 1), batch.frame_labels.flatten())
+    if len(batch.exact):
         rows = batch.guide.shape[1]
-        heads = torch.stack([decoder.cross_attentions[layer][batch.timed, head] for layer, head in GUIDED_HEADS])
+        heads = torch.stack([decoder.cross_attentions[layer][batch.exact, head] for layer, head in GUIDED_HEADS])
         heads = heads[:, :, 1 : rows + 1].float()
         weight = batch.guide.sum(-1)
         fit = -(batch.guide * torch.log(heads + 1e-5)).sum(-1)
@@ -236,7 +339,7 @@ def losses(model: Recogniser, batch: Batch) -> dict[str, torch.Tensor]:
 
 
 def total(found: dict[str, torch.Tensor]) -> torch.Tensor:
-    return found["text"] + sum(weight * found[name] for name, weight in WEIGHTS.items() if name in found)
+    return torch.stack([weight * found[name] for name, weight in WEIGHTS.items() if name in found]).sum()
 
 
 def batches_of(items: Sequence[Item], frames: int, rng: np.random.Generator) -> list[list[Item]]:
@@ -264,9 +367,10 @@ def make_round(
     progress : float
         Share of the steps done.
     """
-    longest = 600 if progress < 0.3 else 1000 if progress < 0.6 else 1750
-    share = 0.5 if progress < 0.25 else 0.3
+    longest = 500 if progress < 0.3 else 800 if progress < 0.6 else 1200
+    share = 0.35
     chosen = [version[i] for version in real for i in rng.permutation(len(version))[: len(version) // len(real)]]
+    chosen = [piece for item in chosen for piece in pieces(item, longest, rng)]
     chosen = [item for item in chosen if len(item.mel) <= longest]
     wanted = sum(len(item.mel) for item in chosen) * share / (1 - share) if chosen else math.inf
     for i in rng.permutation(len(synthetic)):
@@ -280,7 +384,7 @@ def make_round(
     while k < len(order):
         group = [chosen[order[k]]]
         k += 1
-        if rng.random() < 0.08:  # several in a row: long positions and long pauses
+        if rng.random() < 0.05:  # several in a row: long positions and long pauses
             limit = rng.uniform(longest, min(2.0 * longest, 2950))
             while k < len(order) and sum(len(i.mel) for i in group) + len(chosen[order[k]].mel) < limit:
                 group.append(chosen[order[k]])
@@ -379,10 +483,10 @@ def main(
     torch.manual_seed(seed)
     model = Recogniser().to(device)
     sets = [load_features([folder], "train") for folder in features]
-    synthetic = [item for items in sets for item in items if item.words is not None]
-    real = [items for items in sets if items and items[0].words is None]
+    synthetic = [item for items in sets for item in items if item.exact]
+    real = [items for items in sets if items and not items[0].exact]
     dev = load_features([features[0]], "test")[:100]
-    dev_synthetic = [i for i in load_features(features, "test") if i.words is not None][:100]
+    dev_synthetic = [i for i in load_features(features, "test") if i.exact][:100]
     click.echo(
         f"real {[len(r) for r in real]} synthetic {len(synthetic)} dev {len(dev)} {len(dev_synthetic)}", err=True
     )
@@ -400,7 +504,8 @@ def main(
         position = state["position"]
         click.echo(f"resumed at step {position[0]}", err=True)
     elif init:
-        model.load_state_dict(exported_state(init) if init.is_dir() else torch.load(init, map_location=device)["model"])
+        state = exported_state(init) if init.is_dir() else torch.load(init, map_location=device)["model"]
+        model.load_state_dict(state, strict=False)  # the phone classifier is not exported
 
     def snapshot() -> None:
         save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": position}, checkpoint)
@@ -420,7 +525,8 @@ def main(
             group["lr"] = rate_at(step, steps)
         batch = to_device(collate(items, rng, True), device)
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            found = losses(model, batch)
+            decoder = step >= steps / 2 or rng.random() >= ENCODER_ONLY
+            found = losses(model, batch, decoder)
         optimizer.zero_grad(set_to_none=True)
         total(found).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

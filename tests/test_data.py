@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data.augment import augment, pad, speed
+from data.pronounce import PHONES, phone_edges, pronounce
 from data.synthesize import SAMPLE_RATE, Espeak, Flite, TimedWord, _espeak_words, character_boundaries
 from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encode
 
@@ -107,17 +108,64 @@ def test_vocabulary_spells_any_utf8() -> None:
     assert TOKENS[NO_TIMESTAMPS + 1] == "<|0.00|>"
 
 
+@needs_engines
 def test_guidance_sends_spaces_to_pauses_and_characters_to_themselves() -> None:
     from data.train import Item, guidance
 
     item = Item(np.zeros((100, 80), np.float16), "ab c", [["ab", [0.1, 0.2, 0.3]], ["c", [0.6, 0.8]]])
-    rows, labels = guidance(item, 50)
+    rows, labels, phones = guidance(item, 50)
     assert rows.shape == (5, 50)
     np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-5)
     assert [int(row.argmax()) for row in rows[[0, 1]]] == pytest.approx([7, 12], abs=3)
     assert rows[2, 15:30].sum() > 0.95  # the space owns the pause
     assert rows[4, 40:].sum() > 0.85  # the end owns what follows
     assert CTC_LABELS[labels[12]] == "b" and labels[20] == 0
+    assert phones[20] == phones[45] == 0 and phones[7] > 0 and phones[35] > 0
+
+
+def test_phones_undo_the_spreading_of_characters() -> None:
+    edges = (0.0, 0.1, 0.15, 0.4)
+    np.testing.assert_allclose(phone_edges(np.array(character_boundaries("abcdefghi", edges)), 3), edges, atol=0.05)
+    np.testing.assert_allclose(phone_edges(np.array([0.0, 0.1, 0.4]), 2), [0.0, 0.1, 0.4])
+
+
+@needs_engines
+def test_pronunciations_are_sounds() -> None:
+    assert [PHONES[i] for i in pronounce("hello")] == ["h", "@", "l", "oU"]
+    assert PHONES[pronounce("fire")[0]] == "f"
+    assert all(0 < i < len(PHONES) for word in ("don't", "xyz", "'") for i in pronounce(word))
+
+
+def test_long_utterances_are_cut_in_their_pauses_and_nothing_is_lost() -> None:
+    from data.train import Item, pieces
+
+    words = [["a", [0.5 * k, 0.5 * k + (0.1 if k % 4 == 3 else 0.48)]] for k in range(40)]
+    mel = np.arange(2000 * 80, dtype=np.float32).reshape(2000, 80)
+    item = Item(mel, " ".join(["a"] * 40), words, False)
+    found = pieces(item, 600, np.random.default_rng(0))
+    assert len(found) > 3 and all(len(part.mel) <= 600 for part in found)
+    np.testing.assert_array_equal(np.concatenate([part.mel for part in found]), mel)
+    assert " ".join(part.text for part in found) == item.text
+    shift = 0.0
+    for part in found:
+        assert not part.exact
+        assert [t + shift for _, b in part.words for t in b] == pytest.approx(
+            [t for _, b in words for t in b if shift <= t < shift + len(part.mel) / 100]
+        )
+        assert part.words[-1][1][1] - part.words[-1][1][0] < 0.2 or part is found[-1]  # cut where a word is short
+        shift += len(part.mel) / 100
+    assert pieces(Item(mel, item.text, None), 600, np.random.default_rng(0)) == [Item(mel, item.text, None)]
+
+
+def test_estimated_times_follow_the_best_path() -> None:
+    from data.align import word_boundaries
+
+    posteriors = np.full((40, 4), -9.0)
+    for label, first, last in ((0, 0, 10), (1, 10, 15), (2, 15, 20), (0, 20, 30), (3, 30, 40)):
+        posteriors[first:last, label] = 0.0
+    found = word_boundaries(posteriors, ["ab", "c"], [[1, 2], [3]])
+    assert found[0] == ("ab", pytest.approx((0.2, 0.3, 0.4)))
+    assert found[1] == ("c", pytest.approx((0.6, 0.8)))
 
 
 @pytest.fixture
@@ -136,6 +184,7 @@ def feature_set(tmp_path):  # type: ignore[no-untyped-def]
     return tmp_path / "set"
 
 
+@needs_engines
 def test_an_interrupted_run_continues_as_if_it_had_not_been(feature_set, tmp_path) -> None:  # type: ignore[no-untyped-def]
     import torch
     from click.testing import CliRunner
