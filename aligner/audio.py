@@ -7,11 +7,15 @@ themselves, so that memory does not grow with the length of a file.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import weakref
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +26,7 @@ from numpy.typing import NDArray
 
 from aligner.core import Audio
 from aligner.errors import InputError
-from aligner.headers import missing_bytes
+from aligner.headers import ending, is_mp3, missing_bytes
 
 SOUNDFILE_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
@@ -46,6 +50,7 @@ class _Source:
     frames: int
     rate: int
     channels: int
+    doubts: tuple[str, ...] = ()
 
 
 def duration(path: Path) -> float:
@@ -58,6 +63,17 @@ def duration(path: Path) -> float:
     """
     source = _open(path)
     return source.frames / source.rate
+
+
+def doubts(path: Path) -> tuple[str, ...]:
+    """What may be wrong with a recording although it can be read, a sentence each.
+
+    Raises
+    ------
+    InputError
+        Not a readable recording.
+    """
+    return _open(path).doubts
 
 
 def read_audio(path: Path, sample_rate: int = 16_000, channel: int | None = None) -> Audio:
@@ -124,7 +140,7 @@ def _mono(source: _Source, first: int, count: int, channel: int | None) -> NDArr
 
     blocks, left = [np.zeros(0, np.float32)], count
     try:
-        with soundfile.SoundFile(source.path) as handle:
+        with _quiet_decoder(source.path), soundfile.SoundFile(source.path) as handle:
             if first:
                 handle.seek(first)
             while left > 0:
@@ -177,7 +193,12 @@ def _source(absolute: Path, given: Path, modified: int, size: int) -> _Source:
             raise InputError(
                 f"{given} is cut off: its header promises {lost} bytes more than there are; copy or export it again"
             )
-        return source
+        end = ending(absolute)
+        if end.breaks_off:
+            source = replace(source, doubts=("the file breaks off, so the end of the recording may be missing",))
+        if end.seconds <= source.frames / source.rate + _MISSING:
+            return source
+        # An mp3 of changing bit rate that does not state its length: libsndfile guesses it, and reads no further.
     folder = Path(tempfile.mkdtemp(prefix="aligner-"))
     try:
         source = _describe(_transcode(absolute, given, folder), given)
@@ -193,7 +214,8 @@ def _describe(path: Path, given: Path) -> _Source:
     import soundfile
 
     try:
-        info = soundfile.info(str(path))
+        with _quiet_decoder(path):
+            info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:  # TypeError: headerless .raw
         raise InputError(f"{given} is not audio in a format known here ({_first_line(error)})") from error
     if not 1_000 <= info.samplerate <= 768_000:
@@ -206,6 +228,23 @@ def _describe(path: Path, given: Path) -> _Source:
     if info.frames > 2**40:
         raise InputError(f"{given} promises {info.frames} samples: its header is damaged")
     return _Source(path, given, int(info.frames), int(info.samplerate), int(info.channels))
+
+
+@contextmanager
+def _quiet_decoder(path: Path) -> Iterator[None]:
+    """Keep what libmpg123 writes straight to standard error about damaged mp3 files from the user."""
+    if not is_mp3(path):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _transcode(path: Path, given: Path, folder: Path) -> Path:

@@ -134,6 +134,7 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
     )
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text")
+    spoken = replace(spoken, warnings=(*source.doubts, *spoken.warnings))
     words = flagged(spoken.words, levels)
     return Alignment(
         words,

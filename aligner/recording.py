@@ -21,11 +21,14 @@ class Recording:
         Seconds.
     read : callable
         (start, end) in seconds to `Audio` at the model's rate.
+    doubts : tuple of str
+        What may be wrong with it, a sentence each.
     """
 
     name: str
     duration: float
     read: Callable[[float, float], Audio]
+    doubts: tuple[str, ...] = ()
 
     def blocks(self, seconds: float = 60.0) -> Iterator[tuple[float, Audio]]:
         """The whole recording as consecutive blocks, each with its start in seconds."""
@@ -58,6 +61,7 @@ def of_file(path: Path, sample_rate: int, channel: int | None = None) -> Recordi
         str(path),
         audio.duration(path),
         lambda start, end: audio.stream(path, sample_rate, start, end, channel=channel),
+        audio.doubts(path),
     )
 
 
