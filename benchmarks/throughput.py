@@ -1,154 +1,134 @@
-"""Speed and memory at scale, on identical weights: `python -m benchmarks.throughput`.
+"""Speed and memory at scale: `python -m benchmarks.throughput`.
 
-Every tool times the words of the same given text in the same windows of 28 s
-(and in 1 000 short files of 3 s), on one random checkpoint of Whisper's tiny
-or base shape, with one CPU thread, in a process of its own. With a given text
-all do the same work whatever the weights. Printed for each: CPU seconds, CPU
-seconds a second of audio, peak memory. stable-ts times words with the same
-`find_alignment` as openai-whisper, so it is not listed apart.
+Two parts. `tools`: every tool times the same words in windows of 28 s, one
+after another up to an hour, and in short files of 3 s, on one random
+checkpoint (`benchmarks.contenders` says how). Such a window is one call of the
+tool; what a tool holds after 1, 10 and 60 minutes shows whether memory grows.
+`command`: `align` itself, with the embedded model, on recordings of 1, 10 and
+60 minutes with their transcripts, and on a folder of short files; CPU seconds
+and memory are those of the whole process, its start included.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import resource
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-RATE, WINDOW, SHORT = 16_000, 28.0, 3.0
-TEXT = "we walked along the harbour in the morning and counted every boat that came home before the rain " * 3
-SHORT_TEXT = "we walked along the harbour"
-TOOLS = ("aligner", "aligner bfloat16", "openai-whisper", "faster-whisper")
+from benchmarks.contenders import FASTER, OURS, RATE, REFERENCE, STABLE, SURE, Turn, machine, pieces, take_turns
+
+WINDOW, SHORT = 28.0, 3.0  # seconds
+TOOLS = (REFERENCE, STABLE, FASTER, OURS, SURE)
 
 
-def clips(minutes: float, short_files: int) -> Iterator[tuple[NDArray[np.float32], str]]:
-    """Windows of noise bursts and their text, made when they are needed."""
-    rng = np.random.default_rng(0)
-    seconds = [SHORT] * short_files or [WINDOW] * max(1, round(minutes * 60 / WINDOW))
-    for length in seconds:
-        samples = 0.1 * rng.normal(size=round(length * RATE))
-        yield samples.astype(np.float32), SHORT_TEXT if short_files else TEXT
+def row(load: str, tool: str, cpu: float, seconds: float, peak: float) -> str:
+    """One line of a table, as Markdown."""
+    return f"| {load} | {tool} | {cpu:.1f} | {cpu / seconds:.4f} | {peak:.0f} |"
 
 
-def aligner_tool(folder: Path, dtype: str = "float32") -> Callable[[NDArray[np.float32], str], Any]:
-    """Encoder, one forced pass, aggregation, path and words, as `align` runs them."""
-    import aligner
-    from aligner.core import Audio
-    from aligner.pipeline import choose
-    from aligner.window import align_window
-
-    model = aligner.load_model(str(folder), threads=1, dtype=dtype)
-    settings = choose("openai", confidence=False)
-
-    def run(samples: NDArray[np.float32], text: str) -> Any:
-        return align_window(model, model.encode(Audio(samples, RATE)), text, settings, "en")
-
-    return run
+def header(first: str) -> str:
+    """The two lines over the rows."""
+    return f"| {first} | | CPU s | CPU s per s of audio | peak MiB |\n|---|---|---|---|---|"
 
 
-def openai_tool(folder: Path) -> Callable[[NDArray[np.float32], str], Any]:
-    """openai-whisper's `find_alignment`, which encodes too."""
-    import torch
-    import whisper
-    from whisper.timing import find_alignment
+def compare_tools(size: str, minutes: list[float], files: int) -> None:
+    """Print the table of all tools on identical random weights."""
+    from benchmarks.peers import random_checkpoint
 
-    from benchmarks.peers import openai_model, openai_tokenizer
-
-    torch.set_num_threads(1)
-    model, tokenizer = openai_model(folder), openai_tokenizer(folder)
-
-    def run(samples: NDArray[np.float32], text: str) -> Any:
-        mel = whisper.log_mel_spectrogram(torch.from_numpy(samples), padding=whisper.audio.N_SAMPLES)
-        padded = whisper.pad_or_trim(mel, whisper.audio.N_FRAMES)
-        return find_alignment(model, tokenizer, tokenizer.encode(" " + text), padded, len(samples) // 160)
-
-    return run
+    click.echo(header(f"{size}, random weights"))
+    with tempfile.TemporaryDirectory() as work:
+        folder = random_checkpoint(Path(work) / size, size)
+        loads = [(f"{length:g} min", math.ceil(length * 60 / WINDOW)) for length in minutes]
+        if loads:
+            found = take_turns(TOOLS, folder, WINDOW, max(count for _, count in loads))
+            _print_rows(loads, found, WINDOW)
+        if files:
+            _print_rows([(f"{files} files of {SHORT:g} s", files)], take_turns(TOOLS, folder, SHORT, files), SHORT)
 
 
-def faster_tool(folder: Path) -> Callable[[NDArray[np.float32], str], Any]:
-    """faster-whisper's encoder and `find_alignment`, float32."""
-    from faster_whisper import WhisperModel
-    from faster_whisper.audio import pad_or_trim
-    from faster_whisper.tokenizer import Tokenizer
-
-    from benchmarks.peers import ct2_folder
-
-    model = WhisperModel(str(ct2_folder(folder, folder.parent / "ct2")), compute_type="float32", cpu_threads=1)
-    tokenizer = Tokenizer(model.hf_tokenizer, True, task="transcribe", language="en")
-
-    def run(samples: NDArray[np.float32], text: str) -> Any:
-        features = model.feature_extractor(samples)
-        encoded = model.encode(pad_or_trim(features))
-        return model.find_alignment(tokenizer, [tokenizer.encode(" " + text)], encoded, features.shape[-1])
-
-    return run
+def _print_rows(loads: list[tuple[str, int]], found: dict[str, list[Turn]], seconds: float) -> None:
+    """A shorter load is the beginning of the longest."""
+    for load, count in loads:
+        for tool, turns in found.items():
+            cpu = sum(turn.cpu for turn in turns[:count])
+            click.echo(row(load, tool, cpu, count * seconds, turns[count - 1].peak))
 
 
-def measure(tool: str, folder: Path, minutes: float, short_files: int) -> dict[str, float]:
-    """Run one tool in this process.
+def measure_command(minutes: list[float], files: int) -> None:
+    """Print what `align` needs for long recordings and for many short ones, transcripts given."""
+    click.echo(header("`align`, embedded model"))
+    for length in minutes:
+        with tempfile.TemporaryDirectory() as work:
+            text = _write(Path(work) / "long.wav", length * 60)
+            (Path(work) / "long.txt").write_text(text)
+            cpu, peak = _align(Path(work), "long.wav", "--text", "long.txt", "-f", "textgrid,json")
+        click.echo(row(f"{length:g} min", "one recording", cpu, length * 60, peak))
+    for count in (1, files) if files else ():
+        with tempfile.TemporaryDirectory() as work:
+            text = _write(Path(work) / "short.wav", SHORT)
+            folder = Path(work) / "recordings"
+            folder.mkdir()
+            for number in range(count):
+                shutil.copy(Path(work) / "short.wav", folder / f"{number:04}.wav")
+                (folder / f"{number:04}.txt").write_text(text)
+            given = ("recordings", "--text", "recordings", "-f", "textgrid,json", "-o", "out")
+            cpu, peak = _align(Path(work), *given)
+        click.echo(row(f"{count} files of {SHORT:g} s", "one folder", cpu, count * SHORT, peak))
 
-    Returns
-    -------
-    dict
-        "cpu" seconds, "audio" seconds, "memory" in MiB at its highest.
+
+def _write(path: Path, seconds: float) -> str:
+    """The sample recordings again and again as one file; their words."""
+    import soundfile
+
+    text: list[str] = []
+    with soundfile.SoundFile(path, "w", RATE, 1) as file:
+        # Piece by piece: what this process holds when it starts another counts as held by that one.
+        for samples, words in pieces(seconds):
+            file.write(samples)
+            text += words
+    return " ".join(text)
+
+
+def _align(folder: Path, *arguments: str) -> tuple[float, float]:
+    """CPU seconds and peak MiB of one run of the command.
+
+    Raises
+    ------
+    click.ClickException
+        It failed; its messages are in the exception.
     """
-    name, _, dtype = tool.partition(" ")
-    make: dict[str, Callable[[], Any]] = {
-        "aligner": lambda: aligner_tool(folder, dtype or "float32"),
-        "openai-whisper": lambda: openai_tool(folder),
-        "faster-whisper": lambda: faster_tool(folder),
-    }
-    run = make[name]()
-    warm, text = next(clips(0, 1))
-    run(warm, text)
-    began, seconds = time.process_time(), 0.0
-    for samples, text in clips(minutes, short_files):
-        run(samples, text)
-        seconds += len(samples) / RATE
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"cpu": time.process_time() - began, "audio": seconds, "memory": peak}
+    command = [sys.executable, "-m", "aligner.cli", *arguments]
+    # Outputs carry no colour and no progress bar when nobody watches.
+    with tempfile.TemporaryFile("w+") as said:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        said.seek(0)
+        if status:
+            raise click.ClickException(f"align {' '.join(arguments)} failed: {said.read().strip()[-500:]}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 @click.command()
+@click.option("--part", type=click.Choice(["tools", "command", "both"]), default="both", show_default=True)
 @click.option("--size", type=click.Choice(["tiny", "base"]), default="tiny", show_default=True)
 @click.option("--minutes", default="1,10,60", show_default=True, help="Lengths of audio.")
 @click.option("--files", default=1000, show_default=True, help="Short files.")
-@click.option("--tools", default=",".join(TOOLS), show_default=True)
-@click.option("--one", nargs=4, type=str, hidden=True, help="TOOL FOLDER MINUTES FILES: one measurement as JSON.")
-def main(size: str, minutes: str, files: int, tools: str, one: tuple[str, str, str, str] | None) -> None:
-    """Print a table of CPU seconds, real-time factors and peak memory."""
-    if one:
-        tool, folder, length, count = one
-        click.echo(json.dumps(measure(tool, Path(folder), float(length), int(count))))
-        return
-    from benchmarks.peers import random_checkpoint
-
-    loads = [(f"{length} min", length, "0") for length in minutes.split(",")]
-    loads += [(f"{files} files", "0", str(files))] if files else []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with tempfile.TemporaryDirectory() as place:
-        folder = random_checkpoint(Path(place) / "model", size, alignment_heads=[[1, 0], [1, 1], [2, 0], [3, 1]])
-        click.echo(f"{'load':12}{'tool':20}{'CPU s':>9}{'CPU s / s':>12}{'MiB':>8}")
-        for label, length, count in loads:
-            for tool in tools.split(","):
-                command = [sys.executable, "-m", "benchmarks.throughput", "--one", tool, str(folder), length, count]
-                done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-                if done.returncode:
-                    click.echo(f"{label:12}{tool:20} failed: {done.stderr.strip().splitlines()[-1]}")
-                    continue
-                found = json.loads(done.stdout.splitlines()[-1])
-                factor = found["cpu"] / found["audio"]
-                click.echo(f"{label:12}{tool:20}{found['cpu']:9.1f}{factor:12.4f}{found['memory']:8.0f}")
+def main(part: str, size: str, minutes: str, files: int) -> None:
+    """Print CPU seconds, real-time factors and peak memory."""
+    lengths = [float(length) for length in minutes.split(",") if length]
+    click.echo(f"{machine()}\n")
+    if part in ("command", "both"):  # first, while this process is small
+        measure_command(lengths, files)
+        click.echo()
+    if part in ("tools", "both"):
+        compare_tools(size, lengths, files)
 
 
 if __name__ == "__main__":
