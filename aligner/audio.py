@@ -140,7 +140,7 @@ def _mono(source: _Source, first: int, count: int, channel: int | None) -> NDArr
 
     blocks, left = [np.zeros(0, np.float32)], count
     try:
-        with _quiet_decoder(source.path), soundfile.SoundFile(source.path) as handle:
+        with _quiet_decoder(source.path), soundfile.SoundFile(_file_name(source.path)) as handle:
             if first:
                 handle.seek(first)
             while left > 0:
@@ -215,7 +215,7 @@ def _describe(path: Path, given: Path) -> _Source:
 
     try:
         with _quiet_decoder(path):
-            info = soundfile.info(str(path))
+            info = soundfile.info(_file_name(path))
     except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:  # TypeError: headerless .raw
         raise InputError(f"{given} is not audio in a format known here ({_first_line(error)})") from error
     if not 1_000 <= info.samplerate <= 768_000:
@@ -228,6 +228,11 @@ def _describe(path: Path, given: Path) -> _Source:
     if info.frames > 2**40:
         raise InputError(f"{given} promises {info.frames} samples: its header is damaged")
     return _Source(path, given, int(info.frames), int(info.samplerate), int(info.channels))
+
+
+def _file_name(path: Path) -> str | bytes:
+    """As soundfile takes names that are no Unicode, too."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 @contextmanager

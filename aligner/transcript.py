@@ -17,14 +17,18 @@ from aligner.errors import InputError, SettingError
 SUFFIXES = (".txt", ".lab")
 MOST_BYTES = 64 << 20  # far above a day of speech; a larger file is no transcript
 
+_NAME = r"[^\W\d_a-zß-öø-ÿа-яё][\w.'’-]*"  # begins with a letter that is not small
 SKIPS = {
-    "speakers": r"(?m)^[ \t]*[^\W\d_][\w .'’-]{0,30}:(?=\s)",
-    "headings": r"(?m)^[ \t]*#.*$",
-    "brackets": r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>",
+    # One word, or up to four that are numbers or begin with a capital: "He said:" is spoken.
+    "speakers": rf"(?m)^[ \t>*–—-]*(?:[^\W\d_][\w.'’-]*|{_NAME}(?: (?:\d+|{_NAME})){{1,3}})\**(?::\**(?=\s|$)|：)",
+    "headings": r"(?m)^[ \t]*#.*$|^.+\n[ \t]*(?:={3,}|-{3,})[ \t]*$",
+    "brackets": r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>|\{[^{}]*\}|（[^（）]*）|【[^【】]*】",
 }
 """Named patterns of what stands in a transcript but is not spoken."""
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_UNSPEAKABLE = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode
+_NO_CHARACTERS = "\ufffe\uffff"  # by Unicode's own word; no XML file can hold them
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*$|[。！？]+[”’」』）]*$")
 _ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "jr.", "sr.", "vs.", "e.g.", "i.e.", "no."})
 
@@ -124,6 +128,7 @@ def clean(text: str, skips: Sequence[str] = ()) -> str:
     >>> clean("ANNA: Well [laughs] yes.", ("speakers", "brackets"))
     'Well yes.'
     """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     for skip in skips:
         try:
             text = re.sub(SKIPS.get(skip, skip), " ", text)
@@ -132,8 +137,12 @@ def clean(text: str, skips: Sequence[str] = ()) -> str:
                 f"--skip {skip!r} is neither a regular expression ({error}) nor one of {', '.join(SKIPS)}"
             ) from None
     # Format characters (Cf) stay: zero-width joiners and direction marks belong to words and emoji.
-    text = "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") else " " for c in text)
-    return "\n".join(line for line in (" ".join(line.split()) for line in text.split("\n")) if line)
+    lines = ("".join(" " if _is_unspeakable(c) else c for c in line) for line in text.split("\n"))
+    return "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)
+
+
+def _is_unspeakable(character: str) -> bool:
+    return unicodedata.category(character) in _UNSPEAKABLE or character in _NO_CHARACTERS
 
 
 def find_transcript(source: str, audio: Path, skips: Sequence[str] = (), encoding: str | None = None) -> Transcript:

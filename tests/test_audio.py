@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 import soundfile
 
 from aligner import audio
-from aligner.audio import AUDIO_SUFFIXES, duration, read_audio, stream
+from aligner.audio import AUDIO_SUFFIXES, doubts, duration, read_audio, stream
 from aligner.errors import InputError
 
 FORMATS = {
@@ -188,3 +190,62 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
             assert str(path) in str(error)
             outcomes.append("refused")
     assert {"read", "refused"} == set(outcomes)
+
+
+def mp3_frames(content: bytes) -> list[int]:
+    """Where the frames of the mp3 files made here begin."""
+    return [match.start() for match in re.finditer(rb"\xff[\xf2\xf3\xfa\xfb]", content)]
+
+
+def constant_mp3(path: Path) -> bytes:
+    """Content of an mp3 of constant bit rate without the first frame, which states the length."""
+    noise = 0.1 * np.random.default_rng(0).normal(size=3 * 16_000)
+    soundfile.write(path, noise, 16_000, format="MP3", bitrate_mode="CONSTANT", compression_level=0.5)
+    content = path.read_bytes()
+    assert b"Info" in content[:200] or b"Xing" in content[:200]
+    length = next(at for at in mp3_frames(content) if at > 0)
+    return content[length:]
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_an_ogg_stream_without_its_end_is_doubted(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path, suffix, 0.1 * np.random.default_rng(0).normal(size=3 * RATE))
+    assert doubts(path) == ()
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rfind(b"OggS")])  # at the joint of two pages: what is left is whole
+    assert "breaks off" in doubts(path)[0]
+    assert duration(path) < 3
+
+
+def test_an_mp3_without_a_stated_length_is_doubted_when_it_ends_inside_a_frame(tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp3"
+    content = constant_mp3(path)
+    path.write_bytes(content)
+    assert doubts(path) == () and duration(path) == pytest.approx(3.0, abs=0.2)
+    path.write_bytes(content + b"TAG" + bytes(125))
+    assert doubts(path) == ()
+    path.write_bytes(content[: len(content) // 2 + 13])
+    assert "breaks off" in doubts(path)[0]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is not None, reason="ffmpeg reads such files")
+def test_an_mp3_of_changing_rate_and_unknown_length_is_not_cut_short_silently(tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp3"
+    speech, rate = soundfile.read(Path(__file__).parents[1] / "data" / "samples" / "kitchen.flac")
+    soundfile.write(path, speech, rate, format="MP3", bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    path.write_bytes(content[next(at for at in mp3_frames(content) if at > 0) :])
+    with pytest.raises(InputError, match="ffmpeg"):
+        duration(path)
+
+
+def test_damaged_mp3_files_say_nothing_behind_the_users_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path, ".mp3", 0.1 * np.random.default_rng(0).normal(size=3 * RATE))
+    content = bytearray(path.read_bytes())
+    rng = random.Random(3)
+    for _ in range(60):
+        content[rng.randrange(3000, len(content))] ^= 255
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        read_audio(path)
+    assert capfd.readouterr().err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import shutil
 import signal
@@ -15,8 +16,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aligner.journal import JOURNAL
+from aligner import journal
 from aligner.cli import main
+from aligner.files import lock
+from aligner.journal import JOURNAL, Row
+from aligner.plan import Plan, plan
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 NAMES = ("harbour", "kitchen", "station")
@@ -83,6 +87,43 @@ def test_manifest(talks: Path, tmp_path: Path, source: str) -> None:
 def test_broken_manifest_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text('{"text": "no audio here"}\n')
     assert "line 1" in run("--manifest", tmp_path / "list.txt", code=1).stderr
+
+
+def planned(*arguments: object) -> Plan:
+    """The plan of a command line."""
+    options = main.make_context("align", [str(a) for a in arguments]).params
+    return plan(options.pop("audio"), options.pop("manifest"), options)
+
+
+def test_transcripts_of_a_list_are_found_beside_it(talks: Path) -> None:
+    (talks / "harbour.txt").write_text("beside the list")
+    (talks / "list.txt").write_text('harbour.flac\tharbour.txt\n{"audio": "kitchen.flac", "text": "the words"}\n')
+    jobs = planned("--manifest", talks / "list.txt").jobs
+    assert [job.text for job in jobs] == [str(talks / "harbour.txt"), "the words"]
+
+
+def test_equal_stems_of_a_list_or_pattern_stay_apart(talks: Path) -> None:
+    shutil.copy(talks / "harbour.flac", talks / "more" / "harbour.flac")
+    (talks / "list.txt").write_text("harbour.flac\nmore/harbour.flac\n")
+    for source in (["--manifest", talks / "list.txt"], [f"{talks}/**/harbour.flac"]):
+        assert [job.name for job in planned(*source).jobs] == ["harbour", "more/harbour"]
+
+
+def test_one_recording_twice_is_done_once_but_not_with_two_texts(talks: Path) -> None:
+    assert len(planned(talks / "harbour.flac", talks / "harbour.flac").jobs) == 1
+    (talks / "list.txt").write_text("harbour.flac\tone\nharbour.flac\ttwo\n")
+    assert "same files" in run("--manifest", talks / "list.txt", code=2).stderr
+
+
+def test_hidden_files_are_no_recordings(talks: Path) -> None:
+    (talks / "._harbour.flac").write_text("notes of the system")
+    assert len(planned(talks).jobs) == 3
+
+
+def test_standard_input_is_one_thing_and_text(talks: Path) -> None:
+    assert "both read" in run(talks, "--text", "-", "--manifest", "-", code=2).stderr
+    latin = CliRunner().invoke(main, [str(talks / "harbour.flac"), "--text", "-"], input=b"caf\xe9")
+    assert latin.exit_code == 1 and "standard input is not utf-8 text (byte 3)" in latin.stderr
 
 
 def test_recordings_that_would_write_the_same_file_are_refused(talks: Path, tmp_path: Path) -> None:
@@ -170,6 +211,80 @@ def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_two_runs_do_not_share_a_folder(talks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with (out / JOURNAL).open("a") as other:
+        assert lock(other)
+        assert "another run is writing" in run(talks, "-o", out, code=1).stderr
+
+
+def test_a_torn_line_costs_one_recording_and_not_the_next(talks: Path, tmp_path: Path) -> None:
+    todo = planned(talks, "-f", "tsv", "-o", tmp_path / "out")
+    for name in ("harbour", "kitchen"):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / f"{name}.tsv").touch()
+    with journal.opened(todo, resume=False) as record:
+        record.add(todo.jobs[0], Row("a", "done"))
+    with (tmp_path / "out" / JOURNAL).open("a") as handle:
+        handle.write('{"name": "kitc')
+    with journal.opened(todo, resume=True) as record:
+        record.add(todo.jobs[1], Row("b", "done"))
+    assert [(job.name, row.audio) for job, row in journal.earlier(todo)] == [("harbour", "a"), ("kitchen", "b")]
+
+
+def test_another_table_of_that_name_is_no_summary(talks: Path, tmp_path: Path) -> None:
+    todo = planned(talks, "-o", tmp_path)
+    for content in (b"a;b\n1;2\n", b"audio,status\n\xff,done\n", b"\0" * 99, b'"' + b"x" * 200_000):
+        (tmp_path / "summary.csv").write_bytes(content)
+        assert list(journal.earlier(todo)) == []
+
+
+WORKERS = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from aligner.batch import _leave_with_parent
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_leave_with_a_killed_batch(tmp_path: Path) -> None:
+    (tmp_path / "batch.py").write_text(WORKERS)
+    process = subprocess.Popen([sys.executable, tmp_path / "batch.py"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while process.stdout.read(1) and time.monotonic() < deadline:
+        pass
+    with pytest.raises(ProcessLookupError):  # the pipe is closed when its last holder is gone
+        for _ in range(1000):
+            os.kill(worker, 0)
+            time.sleep(0.01)
+
+
+def test_names_that_are_no_unicode(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / "in").mkdir()
+    for suffix in (".flac", ".txt"):
+        (tmp_path / "in" / f"{name}{suffix}").write_bytes((SAMPLES / f"kitchen{suffix}").read_bytes())
+    run(tmp_path / "in", "--text", tmp_path / "in", "-f", "all", "-o", tmp_path / "out")
+    assert "caf\\udce9" in (tmp_path / "out" / "summary.csv").read_text()
+    assert (tmp_path / "out" / f"{name}.ctm").read_text().startswith("caf? 1 ")
+
+
+def test_one_output_that_cannot_be_written_does_not_stop_the_others(talks: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "harbour.tsv").mkdir(parents=True)
+    result = run(talks, "--text", SAMPLES, "-f", "tsv", "-o", tmp_path / "out", code=1)
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["failed", "done", "done"]
+    assert "harbour.tsv is a folder" in result.stderr
+    assert "harbour.tsv is a folder" in rows(tmp_path / "out")[0]["message"]
+
+
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(talks: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -193,6 +308,7 @@ def test_full_disk_stops_the_batch_with_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr.count("cannot write") == 1
+    assert "--resume continues" in done.stderr
     assert "Traceback" not in done.stderr
     finished = [name for name in contents(out) if not name.startswith(".")]
     assert finished == ["talk000.tsv", "talk001.tsv"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from aligner.errors import OutputError
-from aligner.files import atomic_write
+from aligner.files import atomic_write, lock
 
 
 def test_a_file_appears_whole_with_ordinary_rights_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -42,15 +45,47 @@ def test_full_disk(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_without_permission(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    tmp_path.chmod(0o500)
+WRITE = """
+import sys
+from pathlib import Path
+from aligner.errors import StorageError
+from aligner.files import atomic_write, lock
+folder = Path(sys.argv[1])
+try:
+    with atomic_write(folder / "a.txt") as temporary:
+        temporary.write_text("half")
+        folder.chmod(0o500)
+        temporary.write_text("more")
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("already", [True, False])
+def test_folder_without_permission(tmp_path: Path, already: bool) -> None:
+    """The folder is read-only before, or turns so while the file is written."""
+    command = [sys.executable, "-c", WRITE, str(tmp_path)]
+    if os.geteuid() == 0:  # root writes anywhere, unless it gives up that right
+        if shutil.which("setpriv") is None:
+            pytest.skip("as root this needs setpriv")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    if already:
+        tmp_path.chmod(0o500)
     try:
-        with pytest.raises(OutputError, match="no permission"), atomic_write(tmp_path / "a.txt"):
-            pass
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     finally:
         tmp_path.chmod(0o700)
+    assert "cannot write" in done.stdout and "no permission" in done.stdout
+    assert done.stderr == ""
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_a_lock_is_held_by_one_and_ends_with_it(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("a") as one, (tmp_path / "a").open("a") as other:
+        assert lock(one)
+        assert not lock(other)
+        one.close()
+        assert lock(other)
 
 
 def test_part_of_the_path_is_a_file(tmp_path: Path) -> None:
