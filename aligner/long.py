@@ -137,32 +137,33 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
     """
     language = settings.language
     regions = speech_regions(source, levels, settings.vad)
-    waiting = list(reversed(windows(regions, levels, min(LONGEST, model.window))))
-    stretches: list[Stretch] = []
-    texts: list[str] = []
+    waiting = list(windows(regions, levels, min(LONGEST, model.window)))
+    found: list[tuple[float, Stretch, str]] = []
     dropped: list[str] = []
     while waiting:
-        region = waiting.pop()
-        encoded = model.encode(source.read(region.start, region.end))
-        language = language or model.detect_language(encoded)
-        text = model.transcribe(encoded, language, settings.task)
-        tokens = model.tokenize(text, settings.units, language)
-        if len(tokens) >= model.max_tokens - 1 and not is_loop(text) and region.end - region.start > 2.0:
-            # The decoder ran full: the window holds more words than one pass can write.
-            cut = quietest(levels, region.start * 0.7 + region.end * 0.3, region.start * 0.3 + region.end * 0.7)
-            waiting += [Region(cut, region.end), Region(region.start, cut)]
-            continue
-        text, reason = _without_loop(text)
-        if reason:
-            dropped.append(f"{region.start:.2f}-{region.end:.2f} s: {reason}")
-        tokens = model.tokenize(text, settings.units, language)
-        if not tokens.words:
-            continue
-        if len(tokens) >= int(encoded.duration / model.frame_duration):
-            dropped.append(f"{region.start:.2f}-{region.end:.2f} s: more text than can be spoken")
-            continue
-        stretches.append(align_window(model, encoded, text, settings, language, region.start))
-        texts.append(text)
+        batch, waiting = waiting[: model.together], waiting[model.together :]
+        encoded = [model.encode(source.read(region.start, region.end)) for region in batch]
+        language = language or model.detect_language(encoded[0])
+        heard = model.transcribe_all(encoded, language, settings.task)
+        for region, window, text in zip(batch, encoded, heard, strict=True):
+            tokens = model.tokenize(text, settings.units, language)
+            if len(tokens) >= model.max_tokens - 1 and not is_loop(text) and region.end - region.start > 2.0:
+                # The decoder ran full: the window holds more words than one pass can write.
+                cut = quietest(levels, region.start * 0.7 + region.end * 0.3, region.start * 0.3 + region.end * 0.7)
+                waiting = [Region(region.start, cut), Region(cut, region.end), *waiting]
+                continue
+            text, reason = _without_loop(text)
+            if reason:
+                dropped.append(f"{region.start:.2f}-{region.end:.2f} s: {reason}")
+            tokens = model.tokenize(text, settings.units, language)
+            if not tokens.words:
+                continue
+            if len(tokens) >= int(window.duration / model.frame_duration):
+                dropped.append(f"{region.start:.2f}-{region.end:.2f} s: more text than can be spoken")
+                continue
+            found.append((region.start, align_window(model, window, text, settings, language, region.start), text))
+    found.sort(key=lambda item: item[0])  # halves of a window come after its neighbours
+    stretches, texts = [stretch for _, stretch, _ in found], [text for _, _, text in found]
     return _joined(stretches, texts, language, dropped=tuple(dropped))
 
 

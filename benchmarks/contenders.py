@@ -89,6 +89,9 @@ def _find_alignment(model: Any, tokenizer: Any, ids: list[int], mel: Any, sample
 
 
 def _find_alignment_stable(model: Any, tokenizer: Any, ids: list[int], mel: Any, samples: int) -> object:
+    from aligner.guard import import_torchaudio
+
+    import_torchaudio()
     from stable_whisper.timing import find_alignment_stable
 
     return find_alignment_stable(model, tokenizer, ids, mel, samples)

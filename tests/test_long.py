@@ -256,7 +256,9 @@ def test_ordinary_text_is_no_loop() -> None:
 
 
 class _Talker:
-    """A model whose decoder runs full on long windows, and loops on one of them."""
+    """A model whose decoder runs full on long windows, of which it takes several at a time, and loops on them."""
+
+    together = 4
 
     def __init__(self, model: SpeechModel) -> None:
         self._model = model
@@ -264,9 +266,8 @@ class _Talker:
     def __getattr__(self, name: str) -> object:
         return getattr(self._model, name)
 
-    def transcribe(self, encoded: object, language: str | None = None, task: str = "transcribe") -> str:
-        seconds = encoded.duration  # type: ignore[attr-defined]
-        return "and so on " * 60 if seconds > 6 else "word"
+    def transcribe_all(self, encoded: list, language: str | None = None, task: str = "transcribe") -> list[str]:
+        return ["and so on " * 60 if window.duration > 6 else "word" for window in encoded]
 
 
 def test_repetition_is_reported(model: SpeechModel, samples: tuple) -> None:

@@ -223,6 +223,15 @@ def test_greedy_decodes_each_item_of_a_batch_as_if_alone(padded_embedded: Path) 
     assert together[0] != together[1] and all(together)
 
 
+def test_windows_are_transcribed_together_as_if_alone(padded_embedded: Path, embedded: Any) -> None:
+    parts = [speech(2.0), Audio(speech(6.0).samples[48000:], 16000)]  # of different length
+    padded = load_model(str(padded_embedded))
+    assert embedded.together == 1 < padded.together
+    for model in (padded, embedded):
+        encoded = [model.encode(part) for part in parts]
+        assert model.transcribe_all(encoded) == [model.transcribe(one) for one in encoded]
+
+
 def test_language_detection_is_that_of_transformers(multilingual_checkpoint: Path, embedded: Any) -> None:
     import transformers
 

@@ -6,7 +6,7 @@ attention and saliency. Torch is imported by the adapters, not here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,6 +76,8 @@ class SpeechModel(Protocol):
         Heads trained towards gold times, where known; empty otherwise.
     languages : tuple of str
         Codes it can be told; ("en",) for English-only checkpoints.
+    together : int
+        Windows to encode and transcribe at a time where there are many.
     spelling : str
         "verbatim", or "spoken" when the model knows only the spoken form (`aligner.text.spoken_form`).
     """
@@ -90,6 +92,7 @@ class SpeechModel(Protocol):
     alignment_heads: tuple[tuple[int, int], ...]
     supervised_heads: tuple[tuple[int, int], ...]
     languages: tuple[str, ...]
+    together: int
     spelling: str
 
     def encode(self, audio: Audio) -> Encoded:
@@ -103,6 +106,11 @@ class SpeechModel(Protocol):
 
     def transcribe(self, encoded: Encoded, language: str | None = None, task: str = "transcribe") -> str:
         """Greedy transcript of one window."""
+
+    def transcribe_all(
+        self, encoded: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
+    ) -> list[str]:
+        """Transcripts of windows, the same as one by one; `together` of them are worth a call."""
 
     def detect_language(self, encoded: Encoded) -> str:
         """Most probable language code."""

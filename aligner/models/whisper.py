@@ -37,6 +37,7 @@ from aligner.models.base import EMBEDDED, Encoded, model_families
 from aligner.text import spoken_form
 from aligner.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
 
+_TOGETHER = 8  # a token of so many windows costs little more than of one: the time goes into reading the weights
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -198,6 +199,7 @@ class WhisperModel:
         self.frame_duration = FEATURE_DURATION * self._stride
         self.window = config.max_source_positions * self.frame_duration
         self.trimmed = bool(extra.get("trimmed", False))
+        self.together = 1 if self.trimmed else _TOGETHER
         self.spelling = str(extra.get("spelling", "verbatim"))
         self.ctc_labels = tuple(extra.get("ctc_labels", ()))
         self.supervised_heads = tuple((int(a), int(b)) for a, b in extra.get("supervised_heads", ()))
@@ -512,6 +514,15 @@ class WhisperModel:
     def transcribe(self, encoded: Encoded, language: str | None = None, task: str = "transcribe") -> str:
         """Greedy transcript of one window, without timestamps; see `SpeechModel`."""
         return self.decode(self.greedy(encoded.states[None], language, task)[0]).strip()
+
+    def transcribe_all(
+        self, encoded: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
+    ) -> list[str]:
+        """Transcripts of windows, decoded together where padding makes them equally long; see `SpeechModel`."""
+        if self.trimmed:
+            return [self.transcribe(window, language, task) for window in encoded]
+        found = self.greedy(torch.stack([window.states for window in encoded]), language, task)
+        return [self.decode(ids).strip() for ids in found]
 
     def greedy(self, states: torch.Tensor, language: str | None = None, task: str = "transcribe") -> list[list[int]]:
         """Greedy token ids for a batch of encoder states (batch, frames, width)."""
