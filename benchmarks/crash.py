@@ -31,7 +31,7 @@ from aligner.textgrid import read_words
 from aligner.writers import formats
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-IN_A_ROW = 5  # kills of a batch before it may end
+IN_A_ROW = 10  # kills of a batch before it may end
 PATIENCE = 600  # seconds that a run may take on a busy machine
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import aligner
+from aligner.models import SpeechModel
 from aligner.text import expansions, spoken_form
+
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
 ENGLISH = {
     "1st": "first", "3rd,": "third", "11th-century": "eleventh century", "1999": "nineteen ninety nine",
@@ -75,3 +80,36 @@ def test_only_words_that_are_said_otherwise_than_written_are_named() -> None:
     written = ["The", "2nd", "café.", "don’t", "$5", "2nd", "🙂", "well-known"]
     assert expansions(written) == {"2nd": "second", "$5": "five dollars"}
     assert expansions(["am", "3."], "de") == {"3.": "drei"}
+
+
+WRITTEN = {
+    "numbers": "At 10:30 on 12/31/1999, the 3rd of 1,234.",
+    "money": "It costs $5.20 – or 5€, 50% off!",
+    "abbreviations": "Dr. Lee, e.g. Mr. Fox vs. St. John, etc.",
+    "addresses": "Mail me@example.org or see https://example.org/a?b=c.",
+    "hyphens and quotes": "“Well-known,” she said — ‘mother-in-law’ …",
+    "apostrophes": "Don’t rock'n'roll ’cause it’s o’clock",
+    "case": "THE Soup iPhone McDonald",
+    "emoji": "soup 😀 is 👩\u200d👩\u200d👧 hot 🇨🇭",
+    "composed": "caf\u00e9 na\u00efve",
+    "decomposed": "cafe\u0301 nai\u0308ve",
+    "right to left": "הוא אמר 12, שלום.",
+    "Arabic": "مرحبا بالعالم، 5 مرات",
+    "Cyrillic": "Пожалуйста, откройте окно",
+    "Chinese": "请打开 厨房窗户。",
+    "mixed": "open окно 窗户 2nd فتح",
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> SpeechModel:
+    return aligner.load_model()
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_words_come_out_as_written_in_order_with_times(kind: str, model: SpeechModel) -> None:
+    found = aligner.align(SAMPLES / "kitchen.flac", WRITTEN[kind], model)
+    assert found.text == WRITTEN[kind]
+    times = [time for word in found.words for time in (word.start, word.end)]
+    assert times == sorted(times) and all(word.start < word.end for word in found.words)
+    assert found.provenance["spoken_as"] == expansions(word.text for word in found.words)
