@@ -25,11 +25,15 @@ from aligner.text import spoken_form
 
 UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between sentences
 WITHIN = 4.0  # the same inside a sentence: what nobody wrote is rather whole sentences
+PAUSING = 0.03  # cost of a frame of pause inside a sentence: a pause of seconds is rather between sentences
+LASTING = 0.1  # cost of a frame that a character lasts: a pause is rather between words
 SKIP = 1.0  # cost of a character that is not spoken
 REWARD = 2.0  # for a character that is: nearly what a badly heard one costs, so text is rather kept
 BEHIND, AHEAD = 1000, 2500  # characters kept around the best one
 _SLIDE = 50  # frames between moves of that band
 _TIDY = 3000  # frames between clean-ups of the history
+DOUBT = 0.2  # seconds that a word may be off which the CTC head heard
+LOOSE = 0.5  # seconds that any other may be off, at least
 _TELLING = 5  # letters; longer words are anchors on their own
 
 
@@ -40,7 +44,7 @@ class Anchor:
     word: int
     start: float
     end: float
-    doubt: float = 0.5
+    doubt: float = DOUBT
 
 
 class Tracker:
@@ -103,7 +107,7 @@ class Tracker:
         """
         silent = log_posteriors[:, [self.blank, self.space]].max(1)
         best = log_posteriors.max(1)
-        gaps = np.maximum(silent[:, None], best[:, None] - (WITHIN, UNWRITTEN)).astype(np.float64)
+        gaps = np.maximum(silent[:, None] - (PAUSING, 0.0), best[:, None] - (WITHIN, UNWRITTEN)).astype(np.float64)
         for scores, gap in zip(log_posteriors.astype(np.float64), gaps, strict=True):
             self._step(scores, gap)
             self.frame += 1
@@ -128,7 +132,7 @@ class Tracker:
         entry = np.where(from_filler, filler[:-1], straight)
         advanced[first] = entry
         advanced += emission + REWARD
-        stayed = state + np.maximum(emission, scores[self.blank])
+        stayed = state + np.maximum(emission, scores[self.blank]) - LASTING
         moved = advanced > stayed
 
         # The filler after a word: entered from its last character, or kept, or reached by skipping words.
@@ -255,7 +259,7 @@ def by_recognition(written: Sequence[str], recognised: Sequence[Word]) -> tuple[
     heard = [_bare(word.text) for word in recognised]
     blocks = SequenceMatcher(None, [_bare(word) for word in written], heard).get_matching_blocks()
     return tuple(
-        Anchor(block.a + i, recognised[block.b + i].start, recognised[block.b + i].end)
+        Anchor(block.a + i, recognised[block.b + i].start, recognised[block.b + i].end, LOOSE)
         for block in blocks
         if block.size > 1 or (block.size and len(heard[block.b]) > _TELLING)
         for i in range(block.size)

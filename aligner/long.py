@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import ctc
-from aligner.anchors import Anchor, Tracker, by_recognition
+from aligner.anchors import LOOSE, Anchor, Tracker, by_recognition
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.models import SpeechModel
@@ -34,6 +34,7 @@ from aligner.words import UNSPACED_LANGUAGES
 LONGEST = 12.0  # seconds of a window; attention stays sharper and greedy decoding surer than over a full one
 MARGIN = 0.4  # seconds of audio around a chunk, where its neighbours leave room
 PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
+PACE = 0.07  # seconds of a character of ordinary speech
 FASTEST = 0.04  # seconds of sound per character; with less room words have not been spoken
 FEW = 3  # fewer words than this are kept wherever they can be squeezed in
 REPETITIVE = 2.4  # compression ratio above which text is a loop, openai-whisper's threshold
@@ -112,11 +113,7 @@ def align_text(
             absent += [anchor.word for anchor in chunk]
             continue
         near = [
-            Near(
-                len(script.words[anchor.word]),
-                anchor.start - anchor.doubt - region.start,
-                anchor.end + anchor.doubt - region.start,
-            )
+            Near(len(script.words[anchor.word]), anchor.start - region.start, anchor.end - region.start, anchor.doubt)
             for anchor in chunk
         ]
         stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start, near))
@@ -355,7 +352,7 @@ def _fill(
         room = float(active[round(low / STEP) : round(high / STEP)].sum()) * STEP
         letters = sum(len(script.words[i]) for i in run)
         if len(run) < FEW or room >= letters * FASTEST:
-            filled += [_share(i, k, len(run), low, high) for k, i in enumerate(run)]
+            filled += _spread(run, script, low, high)
         else:
             missing += run
         if after.word < len(script.words):
@@ -364,10 +361,23 @@ def _fill(
     return [anchor for anchor in filled if anchor.word not in gone], sorted({*missing, *gone})
 
 
-def _share(word: int, place: int, places: int, low: float, high: float) -> Anchor:
-    """One of several equal parts of a stretch."""
-    width = (high - low) / places
-    return Anchor(word, low + place * width, low + (place + 1) * width, doubt=max(0.5, high - low))
+def _spread(run: range, script: _Script, low: float, high: float) -> Iterator[Anchor]:
+    """Rough times of words between two anchors; those of a sentence that an anchor is part of stay beside it."""
+    letters = np.array([len(script.words[i]) for i in run])
+    cuts = [k for k in range(run.start, run.stop + 1) if k == 0 or k - 1 in script.ends]
+    parts = [(run, low, high)]
+    if cuts and PACE * letters.sum() < high - low:
+        tail, head = cuts[0], cuts[-1]
+        first, last = low + PACE * letters[: tail - run.start].sum(), high - PACE * letters[head - run.start :].sum()
+        parts = [
+            (range(run.start, tail), low, first),
+            (range(tail, head), first, last),
+            (range(head, run.stop), last, high),
+        ]
+    for words, start, end in parts:
+        width = (end - start) / max(1, len(words))
+        for k, word in enumerate(words):
+            yield Anchor(word, start + k * width, start + (k + 1) * width, doubt=max(LOOSE, end - start))
 
 
 def _chunks(

@@ -19,11 +19,12 @@ from aligner.words import time_words
 
 @dataclass(frozen=True)
 class Near:
-    """A part of a text, by its number of letters, and seconds of the window between which it lies."""
+    """A part of a text, by its number of letters, and where it lies, in seconds of the window, give or take a doubt."""
 
     letters: int
     start: float
     end: float
+    doubt: float
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def align_window(
 
 
 def _held(evidence: TokenFrameMap, tokens: Tokens, near: Sequence[Near]) -> TokenFrameMap:
-    """A map that makes a word's rows costly outside the stretch where the word is known to lie."""
+    """A map with rows made costly where they cannot be: a word's far from its place, a pause's before a word's end."""
     if not near:
         return evidence
     values = evidence.values.copy()
@@ -114,13 +115,16 @@ def _held(evidence: TokenFrameMap, tokens: Tokens, near: Sequence[Near]) -> Toke
     cost = float(np.ptp(values))
     bounds = np.cumsum([part.letters for part in near])
     seen = 0
-    for span in tokens.words:
+    for number, span in enumerate(tokens.words):
         # A word of the map may hold several parts (marks that stand alone); letters are what both have.
-        low = min(int(np.searchsorted(bounds, seen, side="right")), len(near) - 1)
+        first = near[min(int(np.searchsorted(bounds, seen, side="right")), len(near) - 1)]
         seen += len("".join(span.text.split()))
-        high = min(int(np.searchsorted(bounds, seen)), len(near) - 1)
-        outside = (frames < near[low].start) | (frames > near[high].end)
-        values[span.start : span.stop, outside] -= cost
+        last = near[min(int(np.searchsorted(bounds, seen)), len(near) - 1)]
+        following = tokens.words[number + 1].start if number + 1 < len(tokens.words) else len(values)
+        values[span.start : span.stop, frames > last.end + last.doubt] -= cost
+        # No row but the first one can take the frames before the first word.
+        values[max(span.start, 1) : span.stop, frames < first.start - first.doubt] -= cost
+        values[span.stop : following, frames < last.end - last.doubt] -= cost
     return TokenFrameMap(values, evidence.frame_duration)
 
 
