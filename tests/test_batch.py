@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from aligner.cli import main
 from aligner.files import lock
 from aligner.journal import JOURNAL, Row
 from aligner.plan import Plan, plan
+from benchmarks import crash
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 NAMES = ("harbour", "kitchen", "station")
@@ -187,28 +187,12 @@ def batch_of(folder: Path, count: int) -> None:
 
 
 def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
-    """kill -9 at random moments: after --resume the folder holds what an uninterrupted run leaves."""
-    batch_of(tmp_path / "in", 12)
-    common = [str(tmp_path / "in"), "--text", str(tmp_path / "in"), "-f", "textgrid,json"]
-    run(*common, "-o", tmp_path / "whole")
-    command = [sys.executable, "-m", "aligner.cli", *common, "-o", str(tmp_path / "out"), "--resume", "-q"]
-    rng = random.Random(0)
-    killed = 0
-    for _ in range(3):
-        process = subprocess.Popen(command)
-        journal, lines = tmp_path / "out" / JOURNAL, rng.randrange(1, 5)
-        before = len(journal.read_bytes().splitlines()) if journal.exists() else 0
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if journal.exists() and len(journal.read_bytes().splitlines()) >= before + lines:
-                time.sleep(rng.random() * 0.05)
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.002)
-        killed += process.wait(60) == -signal.SIGKILL
-    assert killed >= 2
-    assert subprocess.run(command, timeout=120).returncode == 0
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    """A small share of `benchmarks.crash`: after --resume the folder holds what an uninterrupted run leaves."""
+    crash.clips(tmp_path / "in", 12, seed=0)
+    run(tmp_path / "in", "--text", tmp_path / "in", "-f", "all", "-o", tmp_path / "whole")
+    whole = crash.contents(tmp_path / "whole")
+    crash.warm_up(tmp_path / "in", tmp_path / "warm")
+    assert crash.kills(tmp_path / "in", tmp_path, whole, count=4, jobs=1, seed=0)
 
 
 def test_two_runs_do_not_share_a_folder(talks: Path, tmp_path: Path) -> None:
@@ -223,7 +207,7 @@ def test_a_torn_line_costs_one_recording_and_not_the_next(talks: Path, tmp_path:
     todo = planned(talks, "-f", "tsv", "-o", tmp_path / "out")
     for name in ("harbour", "kitchen"):
         (tmp_path / "out").mkdir(exist_ok=True)
-        (tmp_path / "out" / f"{name}.tsv").touch()
+        (tmp_path / "out" / f"{name}.tsv").write_text("written")
     with journal.opened(todo, resume=False) as record:
         record.add(todo.jobs[0], Row("a", "done"))
     with (tmp_path / "out" / JOURNAL).open("a") as handle:
