@@ -22,13 +22,14 @@ from aligner import ctc
 from aligner.anchors import LOOSE, Anchor, Tracker, by_recognition
 from aligner.core import Word
 from aligner.errors import InputError
-from aligner.models import SpeechModel
+from aligner.models import Encoded, SpeechModel
+from aligner.near import Near
 from aligner.recording import Recording
 from aligner.regions import STEP, Region, active, quietest, speech_regions, windows
 from aligner.settings import Settings
 from aligner.text import spoken_form
 from aligner.transcript import sentences
-from aligner.window import Near, Stretch, align_window
+from aligner.window import Stretch, align_window
 from aligner.words import UNSPACED_LANGUAGES
 
 LONGEST = 12.0  # seconds of a window; attention stays sharper and greedy decoding surer than over a full one
@@ -38,7 +39,9 @@ PACE = 0.07  # seconds of a character of ordinary speech
 FASTEST = 0.04  # seconds of sound per character; with less room words have not been spoken
 FEW = 3  # fewer words than this are kept wherever they can be squeezed in
 REPETITIVE = 2.4  # compression ratio above which text is a loop, openai-whisper's threshold
+HEARD = 0.25  # share of a text's letters that the CTC head hears too, at least; it stays silent in music and noise
 SILENT_EDGE = 1.0  # seconds; more silence than this is left out at either end, but for a half of it
+SPARSE = 2.0  # seconds by which speech at half the usual pace may fall short of a window that its text fills
 _CONTEXT = 2.0  # seconds of audio around a window that the anchoring encoder sees and drops
 
 
@@ -92,16 +95,22 @@ def align_text(
     """
     language = settings.language
     whole = _without_silence(levels, source.duration)
+    window = None
     if whole.end - whole.start <= model.window:
-        encoded = model.encode(source.read(whole.start, whole.end))
-        language = language or model.detect_language(encoded)
-        if len(model.tokenize(text, settings.units, language)) <= model.max_tokens:
-            stretch = align_window(model, encoded, text, settings, language, whole.start)
-            return _joined([stretch], [text], language)
+        window = model.encode(source.read(whole.start, whole.end))
+        language = language or model.detect_language(window)
     else:
         language = language or _language(model, source, levels, settings)
     script = _script(text, language)
-    anchors = _anchors(model, source, levels, script, settings, language)
+    if window is not None and len(model.tokenize(text, settings.units, language)) > model.max_tokens:
+        window = None
+    # A window that its text fills needs no anchors; music or noise beside the text does.
+    filled = whole.end - whole.start <= SPARSE + 2 * PACE * sum(map(len, script.words))
+    anchors: tuple[Anchor, ...] = ()
+    if window is None or (ctc.labels(model) and not filled):
+        anchors = _anchors(model, source, levels, script, settings, language)
+    if not anchors and window is not None:
+        return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
     if not anchors:
         raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
     spoken, absent = _fill(anchors, script, active(levels), source.duration)
@@ -112,13 +121,16 @@ def align_text(
         if len(model.tokenize(chunk_text, settings.units, language)) >= int(encoded.duration / model.frame_duration):
             absent += [anchor.word for anchor in chunk]
             continue
-        near = [
-            Near(len(script.words[anchor.word]), anchor.start - region.start, anchor.end - region.start, anchor.doubt)
-            for anchor in chunk
-        ]
+        near = [_near(anchor, script, region.start) for anchor in chunk]
         stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start, near))
         texts.append(chunk_text)
     return _joined(stretches, texts, language, missing=script.runs(absent))
+
+
+def _near(anchor: Anchor, script: _Script, offset: float) -> Near:
+    """An anchor in a window that starts at `offset`."""
+    letters, heard = len(script.words[anchor.word]), anchor.doubt < LOOSE
+    return Near(letters, anchor.start - offset, anchor.end - offset, anchor.doubt, heard)
 
 
 def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> Spoken:
@@ -158,10 +170,21 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
             if len(tokens) >= int(window.duration / model.frame_duration):
                 dropped.append(f"{region.start:.2f}-{region.end:.2f} s: more text than can be spoken")
                 continue
+            if ctc.labels(model) and _letters_heard(model, window) < HEARD * sum(map(str.isalnum, text)):
+                dropped.append(f"{region.start:.2f}-{region.end:.2f} s: text that is not heard there, {text!r}")
+                continue
             found.append((region.start, align_window(model, window, text, settings, language, region.start), text))
     found.sort(key=lambda item: item[0])  # halves of a window come after its neighbours
     stretches, texts = [stretch for _, stretch, _ in found], [text for _, _, text in found]
     return _joined(stretches, texts, language, dropped=tuple(dropped))
+
+
+def _letters_heard(model: SpeechModel, encoded: Encoded) -> int:
+    """How many letters the CTC head hears in a window by itself."""
+    best = ctc.log_posteriors(model, encoded).argmax(1)
+    new = np.append(True, best[1:] != best[:-1])
+    letters = [i for i, label in enumerate(ctc.labels(model)) if i and label != " "]
+    return int((new & np.isin(best, letters)).sum())
 
 
 def is_loop(text: str) -> bool:
@@ -363,12 +386,12 @@ def _fill(
 
 def _spread(run: range, script: _Script, low: float, high: float) -> Iterator[Anchor]:
     """Rough times of words between two anchors; those of a sentence that an anchor is part of stay beside it."""
-    letters = np.array([len(script.words[i]) for i in run])
+    room = [PACE * len(script.words[i]) for i in run]
     cuts = [k for k in range(run.start, run.stop + 1) if k == 0 or k - 1 in script.ends]
     parts = [(run, low, high)]
-    if cuts and PACE * letters.sum() < high - low:
+    if cuts and sum(room) < high - low:
         tail, head = cuts[0], cuts[-1]
-        first, last = low + PACE * letters[: tail - run.start].sum(), high - PACE * letters[head - run.start :].sum()
+        first, last = low + sum(room[: tail - run.start]), high - sum(room[head - run.start :])
         parts = [
             (range(run.start, tail), low, first),
             (range(tail, head), first, last),
@@ -377,7 +400,7 @@ def _spread(run: range, script: _Script, low: float, high: float) -> Iterator[An
     for words, start, end in parts:
         width = (end - start) / max(1, len(words))
         for k, word in enumerate(words):
-            yield Anchor(word, start + k * width, start + (k + 1) * width, doubt=max(LOOSE, end - start))
+            yield Anchor(word, start + k * width, start + (k + 1) * width, max(LOOSE, end - start))
 
 
 def _chunks(

@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from aligner import forced
 from aligner.aggregation import aggregate
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import InputError, SettingError
 from aligner.models import Encoded, SpeechModel
+from aligner.near import Near, covering, held, of_words
 from aligner.settings import Settings
 from aligner.warping import warp
 from aligner.words import time_words
-
-
-@dataclass(frozen=True)
-class Near:
-    """A part of a text, by its number of letters, and where it lies, in seconds of the window, give or take a doubt."""
-
-    letters: int
-    start: float
-    end: float
-    doubt: float
 
 
 @dataclass(frozen=True)
@@ -91,8 +80,11 @@ def align_window(
         timed = forced.time_words(model, encoded, tokens, settings.path, settings.pauses)
     else:
         evidence = aggregate(forced_pass.attention, settings.aggregation, model.alignment_heads)
-        path = warp(_held(evidence, tokens, near), settings.path)
+        places = of_words(tokens, near) if near else ()
+        path = warp(held(evidence, tokens, places) if near else evidence, settings.path)
         timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
+        if near:
+            timed = replace(timed, words=covering(timed.words, places, encoded.duration))
     words = timed.words
     if settings.confidence:
         probabilities = forced_pass.probabilities()
@@ -104,28 +96,6 @@ def align_window(
         words = _with_agreement(words, model, encoded, tokens, evidence, settings.saliency, settings.masks, language)
     spelled = _token_times(path, evidence, tokens, encoded.duration) if settings.tokens else ()
     return Stretch(shifted(words, offset), shifted(spelled, offset), timed.repairs)
-
-
-def _held(evidence: TokenFrameMap, tokens: Tokens, near: Sequence[Near]) -> TokenFrameMap:
-    """A map with rows made costly where they cannot be: a word's far from its place, a pause's before a word's end."""
-    if not near:
-        return evidence
-    values = evidence.values.copy()
-    frames = np.arange(values.shape[1]) * evidence.frame_duration
-    cost = float(np.ptp(values))
-    bounds = np.cumsum([part.letters for part in near])
-    seen = 0
-    for number, span in enumerate(tokens.words):
-        # A word of the map may hold several parts (marks that stand alone); letters are what both have.
-        first = near[min(int(np.searchsorted(bounds, seen, side="right")), len(near) - 1)]
-        seen += len("".join(span.text.split()))
-        last = near[min(int(np.searchsorted(bounds, seen)), len(near) - 1)]
-        following = tokens.words[number + 1].start if number + 1 < len(tokens.words) else len(values)
-        values[span.start : span.stop, frames > last.end + last.doubt] -= cost
-        # No row but the first one can take the frames before the first word.
-        values[max(span.start, 1) : span.stop, frames < first.start - first.doubt] -= cost
-        values[span.stop : following, frames < last.end - last.doubt] -= cost
-    return TokenFrameMap(values, evidence.frame_duration)
 
 
 def shifted(words: tuple[Word, ...], offset: float) -> tuple[Word, ...]:

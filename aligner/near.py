@@ -1,0 +1,100 @@
+"""What anchors know of a window's words: where each can be, and what of it was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aligner.core import TokenFrameMap, Tokens, Word
+
+
+@dataclass(frozen=True)
+class Near:
+    """The place of a part of a text.
+
+    Attributes
+    ----------
+    letters : int
+        How many the part has.
+    start, end : float
+        Seconds of the window.
+    doubt : float
+        Seconds that it may begin earlier and end later.
+    heard : bool
+        Whether its first and last characters were heard at start and end, so that no word ends before or begins after.
+    """
+
+    letters: int
+    start: float
+    end: float
+    doubt: float
+    heard: bool
+
+
+def of_words(tokens: Tokens, near: Sequence[Near]) -> tuple[Near, ...]:
+    """The place of every word.
+
+    Parameters
+    ----------
+    tokens : Tokens
+    near : sequence of Near
+        Of consecutive parts of the same text. A word of the tokens may hold several (marks that stand alone);
+        letters are what both have.
+    """
+    bounds = np.cumsum([part.letters for part in near])
+    found: list[Near] = []
+    seen = 0
+    for span in tokens.words:
+        letters = len("".join(span.text.split()))
+        first = near[min(int(np.searchsorted(bounds, seen, side="right")), len(near) - 1)]
+        seen += letters
+        last = near[min(int(np.searchsorted(bounds, seen)), len(near) - 1)]
+        doubt, heard = max(first.doubt, last.doubt), first.heard and last.heard
+        found.append(Near(letters, first.start, last.end, doubt, heard))
+    return tuple(found)
+
+
+def held(evidence: TokenFrameMap, tokens: Tokens, places: Sequence[Near]) -> TokenFrameMap:
+    """A map whose rows are costly far from the place of their word.
+
+    Parameters
+    ----------
+    evidence : TokenFrameMap
+    tokens : Tokens
+    places : sequence of Near
+        Of the words.
+    """
+    values = evidence.values.copy()
+    frames = np.arange(values.shape[1]) * evidence.frame_duration
+    cost = float(np.ptp(values))
+    for span, place in zip(tokens.words, places, strict=True):
+        values[span.start : span.stop, frames > place.end + place.doubt] -= cost
+        # No row but the first one can take the frames before the first word.
+        values[max(span.start, 1) : span.stop, frames < place.start - place.doubt] -= cost
+    return TokenFrameMap(values, evidence.frame_duration)
+
+
+def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> tuple[Word, ...]:
+    """Words that last over all that was heard of them, as far as their neighbours leave room.
+
+    Attention often leaves the end of a last word early, for the pause or the end of the text.
+
+    Parameters
+    ----------
+    words : sequence of Word
+        In order; seconds of the window.
+    places : sequence of Near
+        Of the words.
+    duration : float
+        Seconds of the window.
+    """
+    floors = [0.0, *(word.end for word in words[:-1])]
+    ceilings = [*(word.start for word in words[1:]), duration]
+    return tuple(
+        replace(word, start=min(word.start, max(place.start, floor)), end=max(word.end, min(place.end, ceiling)))
+        if place.heard
+        else word
+        for word, place, floor, ceiling in zip(words, places, floors, ceilings, strict=True)
+    )
