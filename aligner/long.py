@@ -370,34 +370,41 @@ def _fill(
     missing: list[int] = []
     bounds = [Anchor(-1, 0.0, 0.0), *anchors, Anchor(len(script.words), duration, duration)]
     for before, after in itertools.pairwise(bounds):
-        run = range(before.word + 1, after.word)
         low, high = before.end, max(after.start, before.end)
         room = float(active[round(low / STEP) : round(high / STEP)].sum()) * STEP
-        letters = sum(len(script.words[i]) for i in run)
-        if len(run) < FEW or room >= letters * FASTEST:
-            filled += _spread(run, script, low, high)
-        else:
-            missing += run
+        tail, middle, head = _parts(range(before.word + 1, after.word), script)
+        for words in (
+            [*tail, *head],
+            middle,
+        ):  # the rest of a sentence that was heard is likelier than one that was not
+            needed = FASTEST * sum(len(script.words[i]) for i in words)
+            if len(words) >= FEW and room < needed:
+                missing += words
+            room -= needed
+        gone = set(missing)
+        filled += _spread([[i for i in part if i not in gone] for part in (tail, middle, head)], script, low, high)
         if after.word < len(script.words):
             filled.append(after)
-    gone = script.mostly(missing)
-    return [anchor for anchor in filled if anchor.word not in gone], sorted({*missing, *gone})
+    gone = set(missing) | script.mostly(missing)
+    return [anchor for anchor in filled if anchor.word not in gone], sorted(gone)
 
 
-def _spread(run: range, script: _Script, low: float, high: float) -> Iterator[Anchor]:
-    """Rough times of words between two anchors; those of a sentence that an anchor is part of stay beside it."""
-    room = [PACE * len(script.words[i]) for i in run]
-    cuts = [k for k in range(run.start, run.stop + 1) if k == 0 or k - 1 in script.ends]
-    parts = [(run, low, high)]
-    if cuts and sum(room) < high - low:
-        tail, head = cuts[0], cuts[-1]
-        first, last = low + sum(room[: tail - run.start]), high - sum(room[head - run.start :])
-        parts = [
-            (range(run.start, tail), low, first),
-            (range(tail, head), first, last),
-            (range(head, run.stop), last, high),
-        ]
-    for words, start, end in parts:
+def _parts(run: range, script: _Script) -> tuple[range, range, range]:
+    """Words between two anchors: of the first one's sentence, of neither's, of the last one's.
+
+    Words of one sentence with both anchors stand in the middle.
+    """
+    cuts = [k for k in range(run.start, run.stop + 1) if k == 0 or k - 1 in script.ends] or [run.start, run.stop]
+    return range(run.start, cuts[0]), range(cuts[0], cuts[-1]), range(cuts[-1], run.stop)
+
+
+def _spread(parts: Sequence[Sequence[int]], script: _Script, low: float, high: float) -> Iterator[Anchor]:
+    """Rough times of the words of `_parts`: beside their sentence's anchor, at an ordinary pace if there is room."""
+    tail, _, head = sizes = [PACE * sum(len(script.words[i]) for i in part) for part in parts]
+    edges = [low, low + tail, high - head, high]
+    if sum(sizes) > high - low:
+        parts, edges = [[i for part in parts for i in part]], [low, high]
+    for words, (start, end) in zip(parts, itertools.pairwise(edges), strict=True):
         width = (end - start) / max(1, len(words))
         for k, word in enumerate(words):
             yield Anchor(word, start + k * width, start + (k + 1) * width, max(LOOSE, end - start))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,13 @@ import aligner
 from aligner import long, recording, regions
 from aligner.anchors import Anchor, Tracker, by_recognition
 from aligner.audio import read_audio
-from aligner.core import Alignment, Audio, Word
+from aligner.core import Alignment, Audio, Tokens, Word, WordSpan
 from aligner.models import SpeechModel
+from aligner.near import Near, covering, of_words
 from aligner.pipeline import Settings, align_audio
 from aligner.textgrid import read_words
+from benchmarks import longform
+from benchmarks.edges import music
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 NAMES = ("kitchen", "harbour", "station")
@@ -71,6 +76,50 @@ def test_tracker_finds_planted_words() -> None:
     for anchor, (start, end) in zip(found, times, strict=True):
         assert abs(anchor.start - start) <= 1
         assert abs(anchor.end - end) <= 2
+
+
+def test_a_pause_belongs_to_no_word() -> None:
+    """Neither the last character before it nor the first one after it lasts through a pause."""
+    frames, times = spoken(WORDS, 150)
+    for anchor, (start, end) in zip(track(WORDS, posteriors(frames, np.random.default_rng(6))), times, strict=True):
+        assert abs(anchor.start - start) <= 1
+        assert abs(anchor.end - end) <= 2
+
+
+def test_words_that_were_not_heard_stay_beside_their_sentence() -> None:
+    script = long._script("We went home. Nobody ever noticed anything. Then it rained.", "en")
+    heard = [Anchor(0, 1.0, 1.3), Anchor(8, 19.0, 19.3)]  # we, it
+    found, missing = long._fill(heard, script, np.ones(2000, bool), 20.0)
+    times = {script.words[anchor.word]: anchor for anchor in found}
+    assert list(times) == list(script.words)
+    assert not missing
+    assert times["home."].end < 2.5
+    assert times["Then"].start > 18.0
+    assert times["rained."].end <= 20.0
+
+
+def test_a_sentence_without_room_is_missing_but_not_the_rest_of_one_that_was_heard() -> None:
+    script = long._script("We went home. Nobody ever noticed anything. Then it rained.", "en")
+    heard = [Anchor(0, 1.0, 1.3), Anchor(8, 2.0, 2.3), Anchor(9, 2.4, 2.8)]
+    found, missing = long._fill(heard, script, np.ones(300, bool), 3.0)
+    assert [script.words[i] for i in missing] == ["Nobody", "ever", "noticed", "anything."]
+    assert [anchor.word for anchor in found] == [0, 1, 2, 7, 8, 9]
+    assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(found))
+
+
+def test_words_last_over_what_was_heard_but_not_over_their_neighbours() -> None:
+    words = [Word("one", 1.0, 1.1), Word("two", 1.5, 1.6), Word("three", 1.7, 1.8)]
+    heard = [Near(3, 0.9, 1.3, 0.2, True), Near(3, 1.4, 1.9, 0.2, True), Near(5, 1.0, 5.0, 2.0, False)]
+    found = covering(words, heard, 2.0)
+    assert [(word.start, word.end) for word in found] == [(0.9, 1.3), (1.4, 1.7), (1.7, 1.8)]
+
+
+def test_a_place_is_found_for_words_that_hold_several_marks() -> None:
+    tokens = Tokens((1, 2), ("a", "b"), (WordSpan("yes ?", 0, 1), WordSpan("no", 1, 2)))
+    parts = [Near(3, 0.0, 0.4, 0.2, True), Near(1, 0.4, 0.5, 0.5, False), Near(2, 0.6, 0.9, 0.2, True)]
+    first, second = of_words(tokens, parts)
+    assert (first.start, first.end, first.doubt, first.heard) == (0.0, 0.5, 0.5, False)
+    assert (second.start, second.end, second.heard) == (0.6, 0.9, True)
 
 
 def test_tracker_is_the_same_in_pieces_and_whole() -> None:
@@ -129,6 +178,10 @@ def test_anchors_from_recognised_words() -> None:
     heard = [Word(text, i, i + 0.5) for i, text in enumerate(recognised)]
     found = {anchor.word: anchor.start for anchor in by_recognition(written, heard)}
     assert {0: 0, 1: 1, 2: 2, 6: 4, 7: 5, 8: 6, 9: 7}.items() == found.items()
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 def tone(seconds: float, seed: int = 0, level: float = 0.002) -> np.ndarray:
@@ -200,12 +253,18 @@ def test_long_audio_without_a_transcript(model: SpeechModel, samples: tuple) -> 
     assert 0.6 * len(words_of(texts)) < len(found.words) < 1.4 * len(words_of(texts))
 
 
-@pytest.mark.parametrize("seconds", [10.0, 60.0])
-def test_leading_silence_moves_no_word_far(model: SpeechModel, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "lead"),
+    [(60.0, lambda count: tone(count / RATE, level=1e-4)), (20.0, lambda count: 0.05 * music(count, rng()))],
+    ids=["silence", "music"],
+)
+def test_what_stands_before_the_words_does_not_move_them(
+    model: SpeechModel, seconds: float, lead: Callable[[int], np.ndarray]
+) -> None:
     audio = read_audio(SAMPLES / "kitchen.flac")
     text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8")
     plain = align_audio(model, audio, text, Settings())
-    padded = Audio(np.concatenate([tone(seconds, level=1e-4), audio.samples]), RATE)
+    padded = Audio(np.concatenate([lead(round(seconds * RATE)), audio.samples]), RATE)
     later = align_audio(model, padded, text, Settings())
     shifts = [abs(b.start - a.start - seconds) for a, b in zip(plain.words, later.words, strict=True)]
     assert np.median(shifts) < 0.1
@@ -270,8 +329,46 @@ class _Talker:
         return ["and so on " * 60 if window.duration > 6 else "word" for window in encoded]
 
 
+class _Dreamer(_Talker):
+    """A model whose decoder finds words everywhere."""
+
+    def transcribe_all(self, encoded: list, language: str | None = None, task: str = "transcribe") -> list[str]:
+        return ["thank you very much for watching this video"] * len(encoded)
+
+
+def test_text_in_noise_is_dropped_and_reported(model: SpeechModel) -> None:
+    source = recording.of_audio(Audio(tone(5.0, level=0.02), RATE))
+    found = long.recognise(_Dreamer(model), source, regions.loudness(source), Settings())  # type: ignore[arg-type]
+    assert not found.words
+    assert "not heard there, 'thank you" in found.dropped[0]
+
+
 def test_repetition_is_reported(model: SpeechModel, samples: tuple) -> None:
     found = align_audio(_Talker(model), samples[0], None, Settings())  # type: ignore[arg-type]
     valid(found)
     assert any("repetition" in message for message in found.provenance["dropped"])
     assert found.text.count("and so on") <= found.provenance["windows"]
+
+
+def test_longform_places_missing_words(tmp_path: Path) -> None:
+    """The benchmark tells which words were reported missing, also where their neighbours are the same."""
+    texts = ["no no yes", "the end", "no way"]
+    utterances = [longform.Utterance(str(k), text, k, k + 0.9, k != 1, True, True) for k, text in enumerate(texts)]
+    words = [{"word": f" {w}", "start": float(k), "end": k + 0.5} for k, w in enumerate(["no", "yes", "no", "way"])]
+    output = tmp_path / "long.json"
+    output.write_text(json.dumps({"segments": [{"words": words}], "provenance": {"missing": ["no", "the end"]}}))
+    (first, second, third), _ = longform.word_times(utterances, output)
+    assert sum(time is None for time in first) == 1
+    assert first[2] == (1.0, 1.5)
+    assert second == [None, None]
+    assert third == [(2.0, 2.5), (3.0, 3.5)]
+
+
+def test_longform_gold_is_where_sound_begins_and_clicks_are_refused() -> None:
+    clip = tone(2.0, level=1e-4)
+    clip[RATE // 2 : 3 * RATE // 2] += tone(1.0, 1, 0.1)
+    start, end = longform.edges(clip)  # type: ignore[misc]
+    assert abs(start - 0.5) < 0.03
+    assert abs(end - 1.5) < 0.03
+    clip[round(0.2 * RATE) : round(0.24 * RATE)] += tone(0.04, 2, 0.1)
+    assert longform.edges(clip) is None
