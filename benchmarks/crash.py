@@ -142,6 +142,11 @@ def times(out: Path, names: set[str]) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in paths}
 
 
+def changed(written: dict[Path, int]) -> int:
+    """How many files are gone or were written again since."""
+    return sum(not path.exists() or path.stat().st_mtime_ns != time_ for path, time_ in written.items())
+
+
 def wait_for(happened: Callable[[], bool], process: Forked | subprocess.Popen[bytes]) -> None:
     """Until something happened or the process ended."""
     deadline = time.monotonic() + PATIENCE
@@ -211,12 +216,10 @@ def kills(talks: Path, folder: Path, whole: dict[str, bytes], count: int, jobs: 
             if not moment:
                 break
             moments.append(moment)
-            if out.exists():
-                now = times(out, journaled(out))
-                redone += sum(now.get(path) != written for path, written in finished.items())
-                finished = now
+            redone += changed(finished)
+            finished |= times(out, journaled(out))
         Forked(options(talks, out, jobs)).wait()
-        redone += sum(path.stat().st_mtime_ns != written for path, written in finished.items())
+        redone += changed(finished)
         different += contents(out) != whole
         shutil.rmtree(out)
     stages = ", ".join(f"{moments.count(stage)} {stage}" for stage in ("between", "writing"))
