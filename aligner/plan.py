@@ -192,8 +192,9 @@ def _names(recordings: Sequence[Path]) -> list[str]:
     """Names of outputs: paths from the folder that all recordings share, so that equal stems stay apart."""
     if not recordings:
         return []
-    shared = os.path.commonpath([path.absolute().parent for path in recordings])
-    return [path.absolute().relative_to(shared).with_suffix("").as_posix() for path in recordings]
+    paths = [Path(os.path.abspath(path)) for path in recordings]  # without .., which would lead out of -o
+    shared = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(shared).with_suffix("").as_posix() for path in paths]
 
 
 def _manifest(name: str) -> Iterator[tuple[Path, str | None]]:

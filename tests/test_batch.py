@@ -109,6 +109,12 @@ def test_equal_stems_of_a_list_or_pattern_stay_apart(talks: Path) -> None:
         assert [job.name for job in planned(*source).jobs] == ["harbour", "more/harbour"]
 
 
+def test_names_never_lead_out_of_the_output_folder(talks: Path) -> None:
+    (talks / "more" / "list.txt").write_text("../harbour.flac\nstation.flac\n")
+    names = [job.name for job in planned("--manifest", talks / "more" / "list.txt").jobs]
+    assert names == ["harbour", "more/station"]
+
+
 def test_one_recording_twice_is_done_once_but_not_with_two_texts(talks: Path) -> None:
     assert len(planned(talks / "harbour.flac", talks / "harbour.flac").jobs) == 1
     (talks / "list.txt").write_text("harbour.flac\tone\nharbour.flac\ttwo\n")
