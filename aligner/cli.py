@@ -110,6 +110,11 @@ Examples:
 )
 @click.option("--units", type=click.Choice(["subword", "character"]), help="What the transcript is teacher-forced as.")
 @click.option(
+    "--recogniser",
+    type=click.Choice(["decoder", "lexicon"]),
+    help="Who recognises the words: the decoder, or sounds and a lexicon where the model has them (then the default).",
+)
+@click.option(
     "--vad",
     type=click.Choice(["energy", "silero"]),
     default="energy",

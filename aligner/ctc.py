@@ -31,7 +31,7 @@ def log_posteriors(model: SpeechModel, encoded: Encoded, head: str = "ctc") -> N
         With a CTC head.
     encoded : Encoded
     head : str
-        "ctc", or "frame": trained on which character sounds at each frame, the first label being silence.
+        "ctc", "frame" (which character sounds at each frame; the first label is silence), or "phone" (likewise).
 
     Returns
     -------
@@ -49,8 +49,13 @@ def log_posteriors(model: SpeechModel, encoded: Encoded, head: str = "ctc") -> N
     return scores - np.log(np.exp(scores).sum(1, keepdims=True))
 
 
+def beside(name: str, file: str) -> Path:
+    """A file in the folder of a checkpoint, by the name that the checkpoint was loaded with."""
+    return (EMBEDDED if name == "embedded" else Path(name)) / file
+
+
 def _path(name: str) -> Path:
-    return (EMBEDDED if name == "embedded" else Path(name)) / "ctc_head.safetensors"
+    return beside(name, "ctc_head.safetensors")
 
 
 @lru_cache(maxsize=4)

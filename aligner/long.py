@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner import ctc
+from aligner import ctc, recognition
 from aligner.anchors import LOOSE, Anchor, Tracker, by_recognition
 from aligner.core import Word
 from aligner.errors import InputError
@@ -145,6 +145,7 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
     settings : Settings
     """
     language = settings.language
+    recogniser = recognition.choose(model, settings.recogniser, settings.task)
     regions = speech_regions(source, levels, settings.vad)
     waiting = list(windows(regions, levels, min(LONGEST, model.window)))
     found: list[tuple[float, Stretch, str]] = []
@@ -153,7 +154,7 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
         batch, waiting = waiting[: model.together], waiting[model.together :]
         encoded = [model.encode(source.read(region.start, region.end)) for region in batch]
         language = language or model.detect_language(encoded[0])
-        heard = model.transcribe_all(encoded, language, settings.task)
+        heard = recognition.recognisers[recogniser](model, encoded, language, settings.task)
         for region, window, text in zip(batch, encoded, heard, strict=True):
             tokens = model.tokenize(text, settings.units, language)
             if len(tokens) >= model.max_tokens - 1 and not is_loop(text) and region.end - region.start > 2.0:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aligner
-from aligner import long, recording
+from aligner import long, recognition, recording
 from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
 from aligner.flags import flagged
@@ -169,6 +169,7 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
         "units": settings.units,
         "task": settings.task,
         "text": "given" if given else "recognised",
+        **({} if given else {"recogniser": recognition.choose(model, settings.recogniser, settings.task)}),
         "text_normalisation": "spoken form" if model.spelling == "spoken" else "none",
         "windows": spoken.windows,
         "repairs": spoken.repairs,

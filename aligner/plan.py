@@ -17,6 +17,8 @@ from aligner.settings import Settings, choose
 from aligner.transcript import clean, decoded, read_text
 from aligner.writers import WriterOptions, formats
 
+_SETTINGS = ("path", "pauses", "units", "language", "task", "recogniser", "vad", "saliency", "masks")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -91,7 +93,7 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
         options["heads"],
         options["aggregation"],
         options["steps"],
-        **{name: options[name] for name in ("path", "pauses", "units", "language", "task", "vad", "saliency", "masks")},
+        **{name: options[name] for name in _SETTINGS},
         tokens="tokens" in options["tiers"],
     )
     folder, file, chosen = _outputs(options["output"], options["formats"])

@@ -32,6 +32,8 @@ class Settings:
         Code; detected when None.
     task : str
         "transcribe" or "translate".
+    recogniser : str or None
+        Name in `aligner.recognition.recognisers`; the best that the checkpoint has when None.
     vad : str
         Speech detector of `aligner.regions`.
     confidence : bool
@@ -50,6 +52,7 @@ class Settings:
     units: str = PRESETS["default"].units
     language: str | None = None
     task: str = "transcribe"
+    recogniser: str | None = None
     vad: str = "energy"
     confidence: bool = True
     tokens: bool = False

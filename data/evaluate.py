@@ -1,6 +1,8 @@
 """Evaluate a checkpoint on held-out speech and write its model card: `python -m data.evaluate FOLDER ...`.
 
-Recognition: word and character error rate of greedy transcripts, by data set.
+Recognition: word and character error rate of the decoder's greedy transcripts
+and, where the checkpoint has a lexicon, of those that `align` makes with it,
+by data set.
 Timing: held-out synthetic voices and sentences, given the transcript, default
 settings. Intervals are 95 % bootstraps over speakers (over utterances where
 there is one speaker). Timing on corpora with gold is `align-eval run`'s.
@@ -21,7 +23,8 @@ import torch
 from aligner.core import Word
 from aligner.metrics.bootstrap import interval
 from aligner.models import load_model
-from aligner.models.base import Encoded
+from aligner.models.base import Encoded, SpeechModel
+from aligner.recognition import choose, recognisers
 from aligner.settings import Settings
 from aligner.window import align_window
 
@@ -93,6 +96,14 @@ def recognition_table(found: dict[str, list[Heard]]) -> list[str]:
     return rows
 
 
+def transcribed(model: SpeechModel, encoded: Encoded, reference: str, speaker: str) -> dict[str, Heard]:
+    """One utterance by every recogniser of the checkpoint."""
+    names = sorted({"decoder", choose(model, None, "transcribe")})
+    return {
+        name: heard(reference, recognisers[name](model, [encoded], "en", "transcribe")[0], speaker) for name in names
+    }
+
+
 def timing_table(errors: list[tuple[float, float]], groups: list[str]) -> list[str]:
     """Markdown rows of held-out synthetic timing; errors are signed (onset, offset) seconds."""
     values = np.abs(np.array(errors))
@@ -119,7 +130,12 @@ def main(
 ) -> None:
     """Word error rates and held-out synthetic timing of CHECKPOINT, as markdown."""
     model = load_model(str(checkpoint))
-    recognised: dict[str, list[Heard]] = {}
+    recognised: dict[str, dict[str, list[Heard]]] = {}
+
+    def note(name: str, encoded: Encoded, reference: str, speaker: str) -> None:
+        for recogniser, found in transcribed(model, encoded, reference, speaker).items():
+            recognised.setdefault(recogniser, {}).setdefault(name, []).append(found)
+
     errors: list[tuple[float, float]] = []
     groups: list[str] = []
     for name, entry, mel in held_out(features, most):
@@ -127,7 +143,7 @@ def main(
         with torch.inference_mode():
             states = model.encode_features(tensor[None])[0]
         encoded = Encoded(tensor, states, len(mel) * 0.01)
-        recognised.setdefault(name, []).append(heard(entry["text"], model.transcribe(encoded), entry["speaker"]))
+        note(name, encoded, entry["text"], entry["speaker"])
         if entry["words"]:
             gold = [Word(text, bounds[0], bounds[-1]) for text, bounds in entry["words"]]
             found = align_window(model, encoded, entry["text"], Settings(confidence=False), "en").words
@@ -137,10 +153,16 @@ def main(
         from eval.manifest import load_audio, read_manifest
 
         for utterance in read_manifest(path):
-            hypothesis = model.transcribe(model.encode(load_audio(utterance, model.sample_rate)))
+            encoded = model.encode(load_audio(utterance, model.sample_rate))
             reference = " ".join(w.text.lower() for w in utterance.words)
-            recognised.setdefault(path.stem, []).append(heard(reference, hypothesis, utterance.speaker or utterance.id))
-    lines = ["### Recognition, greedy, no language model", "", *recognition_table(recognised), ""]
+            note(path.stem, encoded, reference, utterance.speaker or utterance.id)
+    titles = {
+        "decoder": "by the decoder, greedy, no language model",
+        "lexicon": "by sounds and lexicon, as `align` does",
+    }
+    lines = []
+    for recogniser, found in recognised.items():
+        lines += [f"### Recognition {titles[recogniser]}", "", *recognition_table(found), ""]
     if errors:
         lines += ["### Word times on held-out synthetic voices and sentences, transcript given", ""]
         lines += timing_table(errors, groups)

@@ -12,6 +12,10 @@ A run folder holds `last.pt` (model, optimiser, position in the data), written
 every few minutes, and `log.jsonl`. The same command resumes it; the order of
 data and all random numbers follow from the seed and the step, so a resumed
 run sees what an uninterrupted one sees.
+
+Two processes of one thread each train half as fast again as one of two threads:
+`python -m torch.distributed.run --nproc-per-node 2 -m data.train ...`; a step
+is then the mean gradient of a batch from each.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +34,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional
 
 from aligner.guard import import_torchaudio
@@ -41,10 +46,10 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa:
 
 GUIDED_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3))  # (layer, head)
 FRAME = 0.02  # seconds per encoder frame
-WEIGHTS = {"text": 1.0, "ctc": 0.3, "guide": 0.3, "frame": 0.3, "phone": 0.7}
-PEAK_RATE, WARMUP = 6e-4, 400
-BATCH_FRAMES = 4_000  # feature frames a batch, padding included
-ENCODER_ONLY = 0.5  # share of the batches that skip the decoder, in the first half of a run
+WEIGHTS = {"text": 1.0, "ctc": 0.3, "guide": 0.3, "frame": 0.3, "phone": 1.0}
+PEAK_RATE, WARMUP = 7e-4, 150
+BATCH_FRAMES = 3_000  # feature frames a batch of one worker, padding included
+ENCODER_ONLY = 0.7  # share of the batches that skip the decoder, in the first half of a run
 _LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
 
 
@@ -231,7 +236,7 @@ def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> Batch:
     """Pad, mask (SpecAugment) and build the targets of a batch."""
     if training:
-        factors = [rng.uniform(0.88, 1.12) if rng.random() < 0.5 else 1.0 for _ in items]
+        factors = [rng.uniform(0.88, 1.12) if rng.random() < 0.3 else 1.0 for _ in items]
         items = [
             stretched(i, f) if f != 1 and len(i.mel) * f < 3000 else i for i, f in zip(items, factors, strict=True)
         ]
@@ -244,13 +249,13 @@ def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> 
     tokens, ctc, frames, guides, labels, phones, timed, exact = [], [], [], [], [], [], [], []
     for i, item in enumerate(items):
         part = item.mel.astype(np.float32)
-        if training and not item.exact and rng.random() < 0.4:  # synthetic speech is noisy already
+        if training and not item.exact and rng.random() < 0.2:  # synthetic speech is noisy already
             part = with_noise(part, rng)
         floor = max(float(part.max()) - 2.0, -1.5)
         if training and rng.random() < 0.25:
             floor = 0.0  # faster-whisper pads features, not audio
         if training:
-            for _ in range(2):
+            for _ in range(int(rng.integers(0, 3))):
                 low, high = np.sort(rng.integers(0, 80, 2))
                 part[:, low : min(high, low + 14)] = part.mean()
                 width = int(rng.integers(0, max(1, len(part) // 20)))
@@ -405,18 +410,30 @@ def rate_at(step: int, steps: int) -> float:
 
 
 def schedule(
-    real: list[list[Item]], synthetic: list[Item], steps: int, seed: int, position: tuple[int, int, int]
-) -> Iterator[tuple[list[Item], tuple[int, int, int]]]:
-    """Batches from a position (step, round, index) on, each with the position that follows it."""
+    real: list[list[Item]], synthetic: list[Item], steps: int, seed: int, position: tuple[int, int, int], workers: int
+) -> Iterator[tuple[list[list[Item]], tuple[int, int, int]]]:
+    """A batch for each worker from a position (step, round, index) on, each time with the position that follows."""
     step, number, index = position
     start_step = step - index
     while True:
         rng = np.random.default_rng([seed, number])
         batches = make_round(real, synthetic, start_step / steps, rng)
-        for k in range(index, len(batches)):
+        for k in range(index, len(batches) // workers):
             step += 1
-            yield batches[k], (step, number, k + 1)
+            yield batches[k * workers : (k + 1) * workers], (step, number, k + 1)
         number, index, start_step = number + 1, 0, step
+
+
+def shared(parameters: Sequence[nn.Parameter], stop: bool, workers: int) -> bool:
+    """Make every gradient the mean over the workers; whether any of them wants to stop."""
+    if workers == 1:
+        return stop
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([g.flatten() for g in gradients] + [torch.tensor([float(stop)])])
+    distributed.all_reduce(flat)
+    for parameter, mean in zip(parameters, flat[:-1].split([g.numel() for g in gradients]), strict=True):
+        parameter.grad = (mean / workers).view_as(parameter)
+    return bool(flat[-1] > 0)
 
 
 def evaluate(model: Recogniser, items: Sequence[Item], device: str) -> dict[str, float]:
@@ -480,6 +497,9 @@ def main(
 ) -> None:
     """Train on feature sets; each FEATURES folder of real speech is one version of the same utterances."""
     output.mkdir(parents=True, exist_ok=True)
+    rank, workers = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if workers > 1:
+        distributed.init_process_group("gloo")
     torch.manual_seed(seed)
     model = Recogniser().to(device)
     sets = [load_features([folder], "train") for folder in features]
@@ -516,26 +536,31 @@ def main(
     begun = saved = time.monotonic()
     seen: dict[str, list[float]] = {}
     passes = 0
-    for items, following in schedule(real, synthetic, steps, seed, position):
-        if interrupted or position[0] >= (stop_at or steps):
+    every = [p for p in model.parameters() if p.requires_grad]
+    of_decoder = {id(p) for p in model.whisper.model.decoder.parameters()}
+    of_encoder = [p for p in every if id(p) not in of_decoder]
+    stop = False
+    for given, following in schedule(real, synthetic, steps, seed, position, workers):
+        if stop or position[0] >= (stop_at or steps):
             break
-        step = position[0]
-        rng = np.random.default_rng([seed, 7, step])
+        items, step = given[rank], position[0]
+        rng = np.random.default_rng([seed, 7, step, rank])
+        decoder = step >= steps / 2 or np.random.default_rng([seed, 8, step]).random() >= ENCODER_ONLY
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, steps)
         batch = to_device(collate(items, rng, True), device)
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            decoder = step >= steps / 2 or rng.random() >= ENCODER_ONLY
             found = losses(model, batch, decoder)
         optimizer.zero_grad(set_to_none=True)
         total(found).backward()
+        stop = shared(every if decoder else of_encoder, bool(interrupted), workers)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         position = following
         passes += len(items)
         for name, value in found.items():
             seen.setdefault(name, []).append(float(value.detach()))
-        if position[0] % 100 == 0:
+        if position[0] % 100 == 0 and rank == 0:
             means = {name: round(float(np.mean(values)), 4) for name, values in seen.items()}
             record: dict[str, Any] = {
                 "step": position[0],
@@ -549,10 +574,11 @@ def main(
             with (output / "log.jsonl").open("a") as log:
                 log.write(json.dumps(record) + "\n")
             seen.clear()
-        if time.monotonic() - saved > 180:
+        if rank == 0 and time.monotonic() - saved > 180:
             snapshot()
             saved = time.monotonic()
-    snapshot()
+    if rank == 0:
+        snapshot()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aligner import recognition
 from aligner.core import Path as TokenPath
 from aligner.core import TokenFrameMap, Tokens, Word
 from aligner.errors import InputError
@@ -94,7 +95,11 @@ class Aligner:
         try:
             encoded = self.model.encode(audio)
             # Pieces that only one setting's units have would misplace the others, so all get the same words.
-            text = utterance.text if self.transcript == "gold" else self.model.transcribe(encoded, utterance.language)
+            text = (
+                utterance.text
+                if self.transcript == "gold"
+                else recognition.transcript(self.model, encoded, utterance.language)
+            )
             language = utterance.language if utterance.language in self.model.languages else None
             lattice = Lattice(self.model, encoded, text, language)
             found = {s.name: self._times(s, lattice, audio.duration) for s in self.settings} if text.split() else {}
