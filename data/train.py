@@ -484,7 +484,12 @@ def save(state: dict[str, Any], path: Path) -> None:
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
-@click.option("--bf16/--float32", default=True, show_default=True)
+@click.option(
+    "--bf16/--float32",
+    default=torch.cuda.is_available(),
+    show_default=True,
+    help="Few CPUs multiply bfloat16 faster than float32; the others take ten times as long.",
+)
 def main(
     features: tuple[Path, ...],
     output: Path,
