@@ -25,7 +25,7 @@ from aligner.text import spoken_form
 
 UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between sentences
 WITHIN = 4.0  # the same inside a sentence: what nobody wrote is rather whole sentences
-PAUSING = 0.03  # cost of a frame of pause inside a sentence: a pause of seconds is rather between sentences
+PAUSING = 0.01  # cost of a frame of pause inside a sentence: a pause of seconds is rather between sentences
 LASTING = 0.1  # cost of a frame that a character lasts: a pause is rather between words
 SKIP = 1.0  # cost of a character that is not spoken
 REWARD = 2.0  # for a character that is: nearly what a badly heard one costs, so text is rather kept

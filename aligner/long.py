@@ -41,7 +41,7 @@ FEW = 3  # fewer words than this are kept wherever they can be squeezed in
 REPETITIVE = 2.4  # compression ratio above which text is a loop, openai-whisper's threshold
 HEARD = 0.25  # share of a text's letters that the CTC head hears too, at least; it stays silent in music and noise
 SILENT_EDGE = 1.0  # seconds; more silence than this is left out at either end, but for a half of it
-SPARSE = 2.0  # seconds by which speech at half the usual pace may fall short of a window that its text fills
+SLOW, SPARE = 1.5, 1.0  # a text fills a window that lasts at most so many times as long as it takes, and seconds more
 _CONTEXT = 2.0  # seconds of audio around a window that the anchoring encoder sees and drops
 
 
@@ -104,8 +104,8 @@ def align_text(
     script = _script(text, language)
     if window is not None and len(model.tokenize(text, settings.units, language)) > model.max_tokens:
         window = None
-    # A window that its text fills needs no anchors; music or noise beside the text does.
-    filled = whole.end - whole.start <= SPARSE + 2 * PACE * sum(map(len, script.words))
+    # A window that its text fills needs no anchors; one with music, noise or long pauses does.
+    filled = whole.end - whole.start <= SPARE + SLOW * PACE * sum(map(len, script.words))
     anchors: tuple[Anchor, ...] = ()
     if window is None or (ctc.labels(model) and not filled):
         anchors = _anchors(model, source, levels, script, settings, language)

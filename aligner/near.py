@@ -77,9 +77,10 @@ def held(evidence: TokenFrameMap, tokens: Tokens, places: Sequence[Near]) -> Tok
 
 
 def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> tuple[Word, ...]:
-    """Words that last over all that was heard of them, as far as their neighbours leave room.
+    """Words that last over all that was heard of them, as far as their neighbours leave room, and not much longer.
 
-    Attention often leaves the end of a last word early, for the pause or the end of the text.
+    Attention often leaves the end of a last word early, for the pause or the end of the text, and lets a first word
+    begin in the music before it.
 
     Parameters
     ----------
@@ -92,9 +93,11 @@ def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> 
     """
     floors = [0.0, *(word.end for word in words[:-1])]
     ceilings = [*(word.start for word in words[1:]), duration]
-    return tuple(
-        replace(word, start=min(word.start, max(place.start, floor)), end=max(word.end, min(place.end, ceiling)))
-        if place.heard
-        else word
-        for word, place, floor, ceiling in zip(words, places, floors, ceilings, strict=True)
-    )
+    found = []
+    for word, place, floor, ceiling in zip(words, places, floors, ceilings, strict=True):
+        if place.heard:
+            start = np.clip(word.start, place.start - place.doubt, max(place.start, floor))
+            end = np.clip(word.end, min(place.end, ceiling), place.end + place.doubt)
+            word = replace(word, start=float(start), end=float(end)) if start < end else word
+        found.append(word)
+    return tuple(found)

@@ -83,7 +83,7 @@ def align_window(
         places = of_words(tokens, near) if near else ()
         path = warp(held(evidence, tokens, places) if near else evidence, settings.path)
         timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
-        if near:
+        if near and settings.pauses == "trim":
             timed = replace(timed, words=covering(timed.words, places, encoded.duration))
     words = timed.words
     if settings.confidence:
