@@ -11,6 +11,7 @@ their states are cropped to real audio only for the maps.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
@@ -487,10 +488,17 @@ class WhisperModel:
         cache = EncoderDecoderCache(DynamicCache(), cross)
         cache.is_updated = dict.fromkeys(range(len(self.network.model.decoder.layers)), True)
         ids = torch.tensor([[*prompt, *tokens.ids]], device=self.device).expand(len(keep), -1)
-        hidden = self.network.model.decoder(
-            input_ids=ids, encoder_hidden_states=states[None], past_key_values=cache, use_cache=True
-        ).last_hidden_state
+        hidden = self._decode_on(cache, ids, states[None])
         return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
+
+    def _decode_on(self, cache: Any, ids: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """Decoder output for more tokens than a cache holds; they join it."""
+        decoder = self.network.model.decoder
+        # transformers 5.24 renamed the argument.
+        name = "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
+        output = decoder(input_ids=ids, encoder_hidden_states=states, use_cache=True, **{name: cache})
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden
 
     @property
     def encoder_layers(self) -> Any:
@@ -526,18 +534,17 @@ class WhisperModel:
 
     def greedy(self, states: torch.Tensor, language: str | None = None, task: str = "transcribe") -> list[list[int]]:
         """Greedy token ids for a batch of encoder states (batch, frames, width)."""
+        from transformers import DynamicCache, EncoderDecoderCache
+
         prompt = self._prompt(language, task)
         ids = torch.tensor([prompt] * len(states), device=self.device)
         found: list[list[int]] = [[] for _ in states]
         open_rows = torch.ones(len(states), dtype=torch.bool, device=self.device)
-        cache = None
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         with torch.inference_mode():
             for step in range(self.max_tokens):
-                output = self.network.model.decoder(
-                    input_ids=ids, encoder_hidden_states=states, past_key_values=cache, use_cache=True
-                )
-                cache = output.past_key_values
-                scores = self.network.proj_out(output.last_hidden_state[:, -1]).float()
+                hidden = self._decode_on(cache, ids, states)
+                scores = self.network.proj_out(hidden[:, -1]).float()
                 scores[:, self._suppressed] = -torch.inf
                 if step == 0 and self._first_suppressed:
                     scores[:, self._first_suppressed] = -torch.inf
