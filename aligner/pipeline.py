@@ -189,9 +189,3 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
 def _versions() -> dict[str, str]:
     """Of the packages that shape a result; once, as each is parsed from a file."""
     return {package: version(package) for package in ("torch", "transformers", "dtw-python")}
-
-
-def with_warning(alignment: Alignment, message: str) -> Alignment:
-    """The same alignment with one more warning in its provenance."""
-    warnings = [*alignment.provenance.get("warnings", ()), message]
-    return replace(alignment, provenance={**alignment.provenance, "warnings": warnings})
