@@ -26,11 +26,11 @@ from aligner import ctc
 from aligner.models.base import Encoded, SpeechModel
 
 NAME = "lexicon.npz"
-SCALE = 0.5  # of the phones' scores: neighbouring frames tell much the same
-PRIOR = 0.5  # share of the phones' own frequency that is taken out
-ADVANCE = -1.0  # for entering a phone: few are only a frame long
-WORD_WEIGHT, WORD_BONUS = 1.0, 2.0  # of the bigram, and for every word
-BEAM = 25.0  # below the best, where a way is given up
+SCALE = 0.7  # of the phones' scores: neighbouring frames tell much the same
+PRIOR = 0.7  # share of the phones' own frequency that is taken out
+ADVANCE = -0.5  # for entering a phone: few are only a frame long
+WORD_WEIGHT, WORD_BONUS = 1.0, 1.0  # of the bigram, and for every word
+BEAM = 20.0  # below the best, where a way is given up
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,3 +108,24 @@ def test_word_pairs_are_probabilities() -> None:
         assert total == pytest.approx(1, abs=2e-3), words[first]
     after_the = dict(zip(words, lexicon.follows(np.full(len(words), words.index("the")), every), strict=True))
     assert after_the["cat"] > after_the["dog"] > after_the["zebra"]
+
+
+def test_a_checkpoint_with_a_lexicon_is_recognised_with_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    import shutil
+
+    import aligner
+    from aligner.models.base import EMBEDDED
+
+    recording = str(SAMPLES / "kitchen.flac")
+    found = aligner.align(recording)
+    assert found.provenance["recogniser"] == "lexicon"
+    known = set(module.read_lexicon(EMBEDDED / module.NAME).words)
+    assert found.words and {word.text for word in found.words} <= known
+    assert aligner.align(recording, recogniser="decoder").provenance["recogniser"] == "decoder"
+    copy = tmp_path / "bare"
+    shutil.copytree(EMBEDDED, copy)
+    (copy / module.NAME).unlink()
+    bare = aligner.load_model(str(copy))
+    assert aligner.align(recording, model=bare).provenance["recogniser"] == "decoder"
+    with pytest.raises(aligner.AlignerError, match="has no lexicon: use --recogniser decoder"):
+        aligner.align(recording, model=bare, recogniser="lexicon")

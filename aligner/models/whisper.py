@@ -73,9 +73,7 @@ def load_whisper(name: str, device: str = "cpu", dtype: str = "float32", threads
             raise SettingError(f"{threads} threads cannot compute anything: give 1 or more")
         torch.set_num_threads(threads)
     folder = str(EMBEDDED) if name == "embedded" else name
-    if not os.path.isdir(folder) and not re.fullmatch(
-        r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", folder, re.ASCII
-    ):
+    if not os.path.isdir(folder) and not re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", folder, re.ASCII):
         raise ModelError(
             f"no model {name!r}: give 'embedded', a checkpoint folder, or a hub name like openai/whisper-small"
         )
