@@ -9,6 +9,8 @@ import numpy as np
 
 from aligner.core import TokenFrameMap, Tokens, Word
 
+SHORTEST = 0.01  # seconds; a word with less than this left is not moved
+
 
 @dataclass(frozen=True)
 class Near:
@@ -98,6 +100,6 @@ def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> 
         if place.heard:
             start = np.clip(word.start, place.start - place.doubt, max(place.start, floor))
             end = np.clip(word.end, min(place.end, ceiling), place.end + place.doubt)
-            word = replace(word, start=float(start), end=float(end)) if start < end else word
+            word = replace(word, start=float(start), end=float(end)) if end - start >= SHORTEST else word
         found.append(word)
     return tuple(found)

@@ -116,6 +116,13 @@ def test_words_last_over_what_was_heard_but_not_over_their_neighbours() -> None:
     assert (long_word.start, long_word.end) == pytest.approx((0.7, 1.5))
 
 
+def test_a_word_is_never_moved_out_of_existence() -> None:
+    word = Word("one", 1.0, 1.3)
+    (found,) = covering([word], [Near(3, 1.29999999999, 1.3, 0.0, True)], 2.0)
+    assert found == word
+
+
+
 def test_a_place_is_found_for_words_that_hold_several_marks() -> None:
     tokens = Tokens((1, 2), ("a", "b"), (WordSpan("yes ?", 0, 1), WordSpan("no", 1, 2)))
     parts = [Near(3, 0.0, 0.4, 0.2, True), Near(1, 0.4, 0.5, 0.5, False), Near(2, 0.6, 0.9, 0.2, True)]
