@@ -109,12 +109,12 @@ def align_text(
     anchors: tuple[Anchor, ...] = ()
     if window is None or (ctc.labels(model) and not filled):
         anchors = _anchors(model, source, levels, script, settings, language)
-    if not anchors and window is not None:
-        return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
-    if not anchors:
-        raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
-    spoken, absent = _fill(anchors, script, active(levels), source.duration)
-    stretches, texts = [], []
+    stretches: list[Stretch] = []
+    texts: list[str] = []
+    spoken: list[Anchor] = []
+    absent: list[int] = []
+    if anchors:
+        spoken, absent = _fill(anchors, script, active(levels), source.duration)
     for chunk, region in _chunks(model, spoken, script, levels, source.duration):
         chunk_text = script.text([anchor.word for anchor in chunk])
         encoded = model.encode(source.read(region.start, region.end))
@@ -124,7 +124,12 @@ def align_text(
         near = [_near(anchor, script, region.start) for anchor in chunk]
         stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start, near))
         texts.append(chunk_text)
-    return _joined(stretches, texts, language, missing=script.runs(absent))
+    if stretches:
+        return _joined(stretches, texts, language, missing=script.runs(absent))
+    if window is None:
+        raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
+    # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
+    return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
 
 
 def _near(anchor: Anchor, script: _Script, offset: float) -> Near:

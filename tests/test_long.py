@@ -122,7 +122,6 @@ def test_a_word_is_never_moved_out_of_existence() -> None:
     assert found == word
 
 
-
 def test_a_place_is_found_for_words_that_hold_several_marks() -> None:
     tokens = Tokens((1, 2), ("a", "b"), (WordSpan("yes ?", 0, 1), WordSpan("no", 1, 2)))
     parts = [Near(3, 0.0, 0.4, 0.2, True), Near(1, 0.4, 0.5, 0.5, False), Near(2, 0.6, 0.9, 0.2, True)]
@@ -323,6 +322,9 @@ def test_ordinary_text_is_no_loop() -> None:
     assert not long.is_loop("It was the best of times, it was the worst of times, it was the age of wisdom.")
 
 
+DECODER = Settings(recogniser="decoder")  # the one that these models speak through
+
+
 class _Talker:
     """A model whose decoder runs full on long windows, of which it takes several at a time, and loops on them."""
 
@@ -347,13 +349,13 @@ class _Dreamer(_Talker):
 
 def test_text_in_noise_is_dropped_and_reported(model: SpeechModel) -> None:
     source = recording.of_audio(Audio(tone(5.0, level=0.02), RATE))
-    found = long.recognise(_Dreamer(model), source, regions.loudness(source), Settings())  # type: ignore[arg-type]
+    found = long.recognise(_Dreamer(model), source, regions.loudness(source), DECODER)  # type: ignore[arg-type]
     assert not found.words
     assert "not heard there, 'thank you" in found.dropped[0]
 
 
 def test_repetition_is_reported(model: SpeechModel, samples: tuple) -> None:
-    found = align_audio(_Talker(model), samples[0], None, Settings())  # type: ignore[arg-type]
+    found = align_audio(_Talker(model), samples[0], None, DECODER)  # type: ignore[arg-type]
     valid(found)
     assert any("repetition" in message for message in found.provenance["dropped"])
     assert found.text.count("and so on") <= found.provenance["windows"]

@@ -95,8 +95,11 @@ def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: 
     align_audio(counting, audio, TEXT, choose(confidence=False))  # type: ignore[arg-type]
     assert counting.calls == ["encode", "force"]
     counting.calls.clear()
-    align_audio(counting, audio, None, choose())  # type: ignore[arg-type]
+    align_audio(counting, audio, None, choose(recogniser="decoder"))  # type: ignore[arg-type]
     assert counting.calls == ["encode", "transcribe_all", "force"]
+    counting.calls.clear()
+    align_audio(counting, audio, None, choose(recogniser="lexicon"))  # type: ignore[arg-type]
+    assert counting.calls == ["encode", "force"]
 
 
 def test_probabilities_are_means_of_token_probabilities(model: SpeechModel, audio: Audio) -> None:
