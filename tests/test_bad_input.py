@@ -18,6 +18,10 @@ from aligner.cli import main
 RATE = 16_000
 
 
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def babble(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Something with the level changes of speech, made of noise bursts."""
     rng = np.random.default_rng(seed)
@@ -265,7 +269,10 @@ def test_ctrl_c(talk: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     soundfile.write(talk, np.tile(babble(10.0), 60), RATE)  # ten minutes: enough to be interrupted
     command = [sys.executable, "-m", "aligner.cli", talk, "-f", "all", "-o", f"{out}/"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A suite that was started in the background ignores Ctrl-C, and its children would too.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c
+    )
     assert process.stderr is not None
     first = process.stderr.readline()  # the model is about to be loaded
     time.sleep(1.0)

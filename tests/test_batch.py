@@ -27,6 +27,10 @@ NAMES = ("harbour", "kitchen", "station")
 BAD = "broken"
 
 
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(*arguments: object, code: int = 0, stdin: str | None = None) -> Result:
     result = CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
     assert result.exit_code == code, result.output
@@ -311,7 +315,10 @@ def test_interrupted_batch_keeps_what_is_finished(tmp_path: Path, jobs: int) -> 
     out = tmp_path / "out"
     command = [sys.executable, "-m", "aligner.cli", tmp_path / "in", "--text", tmp_path / "in", "-f", "json", "-o", out]
     command += ["--jobs", str(jobs)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A suite that was started in the background ignores Ctrl-C, and its children would too.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c
+    )
     deadline = time.monotonic() + 300
     while not list(out.glob("talk*.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
