@@ -24,10 +24,11 @@ import numpy as np
 import torch
 
 from aligner.errors import InputError
+from aligner.features import padding_value
 from aligner.forced import frame_states, viterbi
 from data.pronounce import pronounce
 from data.synthesize import character_boundaries
-from data.train import FRAME, Recogniser, exported_state
+from data.train import FRAME, Recogniser, weights
 from data.vocabulary import CTC_LABELS
 
 _BATCH = 60_000  # feature frames encoded together
@@ -37,8 +38,7 @@ _LETTER = {label: i for i, label in enumerate(CTC_LABELS)}
 def load(source: Path) -> tuple[Recogniser, bool]:
     """A model and whether its phone classifier is trained."""
     model = Recogniser()
-    state = exported_state(source) if source.is_dir() else torch.load(source, map_location="cpu")["model"]
-    missing = model.load_state_dict(state, strict=False).missing_keys
+    missing = model.load_state_dict(weights(source), strict=False).missing_keys
     return model.eval(), not missing
 
 
@@ -92,7 +92,7 @@ def align_set(model: Recogniser, phones: bool, folder: Path) -> tuple[int, int]:
         for row, entry in zip(batch, group, strict=True):
             part = mel[entry["offset"] : entry["offset"] + entry["frames"]]
             row[: len(part)] = part
-            row[len(part) :] = max(float(part.max()) - 2.0, -1.5)
+            row[len(part) :] = padding_value(part)
         with torch.inference_mode():
             states = model.encode(torch.from_numpy(batch).transpose(1, 2).contiguous())
             scores = torch.log_softmax(head(states), -1).numpy()

@@ -463,6 +463,14 @@ def exported_state(folder: Path) -> dict[str, torch.Tensor]:
     return {name: value.float() for name, value in weights.items()}
 
 
+def weights(source: Path) -> dict[str, torch.Tensor]:
+    """Weights of an exported folder or of a run's `last.pt`."""
+    if source.is_dir():
+        return exported_state(source)
+    found: dict[str, torch.Tensor] = torch.load(source, map_location="cpu")["model"]
+    return found
+
+
 def save(state: dict[str, Any], path: Path) -> None:
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
@@ -529,8 +537,7 @@ def main(
         position = state["position"]
         click.echo(f"resumed at step {position[0]}", err=True)
     elif init:
-        state = exported_state(init) if init.is_dir() else torch.load(init, map_location=device)["model"]
-        model.load_state_dict(state, strict=False)  # the phone classifier is not exported
+        model.load_state_dict(weights(init), strict=False)  # checkpoints before the phone classifier lack it
 
     def snapshot() -> None:
         save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": position}, checkpoint)
