@@ -6,8 +6,9 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 CORPORA ?= ../shared/corpora
 BUILD := build
-STEPS ?= 40000
+# Steps on synthetic speech, then on all speech in two runs; before each of them the times are estimated (again).
 FIRST ?= 6000
+STEPS ?= 10000
 # Two processes of one thread each: on two cores half as fast again as one process. On a GPU: TRAIN='.venv/bin/python -m data.train'.
 TRAIN ?= $(BIN)/python -m torch.distributed.run --nproc-per-node 2 -m data.train
 
@@ -53,15 +54,21 @@ lint: .venv/test
 # --- the embedded model: see data/README.md -----------------------------------------------
 # Real speech: any folder of .jsonl manifests; text: one sentence a line.
 model: .venv/test engines
+	$(BIN)/python -m pip install --quiet pocketsphinx  # for its language model
 	$(BIN)/python -m data.prepare real $(CORPORA)/training -o $(BUILD)/features/real
 	$(BIN)/python -m data.prepare synthetic $(CORPORA)/text/public-domain.txt -o $(BUILD)/features/synthetic --hours 14
 	$(TRAIN) $(BUILD)/features/synthetic -o $(BUILD)/first --steps $(FIRST)
-	OMP_NUM_THREADS=2 $(BIN)/python -m data.align $(BUILD)/features/real --model $(BUILD)/first/last.pt
+	$(BIN)/python -m data.align $(BUILD)/features/real $(BUILD)/features/synthetic --model $(BUILD)/first/last.pt
 	$(TRAIN) $(BUILD)/features/real $(BUILD)/features/synthetic \
-	  -o $(BUILD)/run --init $(BUILD)/first/last.pt --steps $(STEPS)
+	  -o $(BUILD)/second --init $(BUILD)/first/last.pt --steps $(STEPS)
+	$(BIN)/python -m data.align $(BUILD)/features/real $(BUILD)/features/synthetic --model $(BUILD)/second/last.pt
+	$(TRAIN) $(BUILD)/features/real $(BUILD)/features/synthetic \
+	  -o $(BUILD)/run --init $(BUILD)/second/last.pt --steps $(STEPS)
 	$(BIN)/python -m data.export $(BUILD)/run/last.pt $(BUILD)/checkpoint
 	$(BIN)/python -m data.lexicon $(BUILD)/features/real $(BUILD)/features/synthetic \
-	  --text $(CORPORA)/text/public-domain.txt $(foreach file,$(WORDS),--words $(file)) -o $(BUILD)/checkpoint
+	  --text $(CORPORA)/text/public-domain.txt $(foreach file,$(WORDS),--words $(file)) \
+	  --sphinx $$($(BIN)/python -c "print(__import__('pocketsphinx').get_model_path('en-us/en-us.lm.bin'))") \
+	  -o $(BUILD)/checkpoint
 	$(BIN)/python -m eval prepare synthetic $(BUILD)/synthetic --make 60 --seed 11 \
 	  --text $(CORPORA)/text/public-domain.txt -o $(BUILD)/synthetic.jsonl
 	$(BIN)/align-eval heads $(BUILD)/synthetic.jsonl --utterances 60 --model $(BUILD)/checkpoint --write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aligner import lexicon
+from aligner import hearing, lexicon
 from aligner.errors import ModelError
 from aligner.models.base import Encoded, SpeechModel
 from aligner.registry import Registry
@@ -31,7 +31,7 @@ def by_lexicon(model: SpeechModel, windows: Sequence[Encoded], language: str | N
     found = lexicon.of_model(model)
     if found is None:
         raise ModelError(f"model {model.name!r} has no lexicon: use --recogniser decoder")
-    return [lexicon.hear(model, window, found) for window in windows]
+    return [hearing.hear(model, window, found) for window in windows]
 
 
 def choose(model: SpeechModel, name: str | None, task: str) -> str:

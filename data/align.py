@@ -1,12 +1,13 @@
 """Estimate when each word of transcribed real speech is said: `python -m data.align FEATURES --model FOLDER`.
 
-Writes `estimated.jsonl` beside each `index.jsonl` of speech without times:
-one line an utterance, its words with character boundaries in seconds, as
-synthetic speech has them exactly. They come from a Viterbi search over the
-model's per-frame classifier, of phones where it has one, of characters
-otherwise; run again with a better model, they get better. Training uses them
-for the per-frame losses on the encoder and to cut long utterances between
-words, never to guide attention.
+Writes `estimated.jsonl` beside each `index.jsonl`: one line an utterance, its
+words with character boundaries in seconds, as synthetic speech has them
+exactly, and which of its pronunciations each word has (`data.pronounce`).
+They come from a Viterbi search over the model's per-frame classifier, of
+phones where it has one, of characters otherwise; run again with a better
+model, they get better. Training uses them for the per-frame losses on the
+encoder and to cut long utterances between words, never to guide attention. Of
+synthetic speech only the pronunciations are estimated, its times are known.
 
 References
 ----------
@@ -18,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -26,7 +28,7 @@ import torch
 from aligner.errors import InputError
 from aligner.features import padding_value
 from aligner.forced import frame_states, viterbi
-from data.pronounce import pronounce
+from data.pronounce import pronounce, pronunciations
 from data.synthesize import character_boundaries
 from data.train import FRAME, Recogniser, weights
 from data.vocabulary import CTC_LABELS
@@ -71,12 +73,46 @@ def word_boundaries(
     return found
 
 
+def heard(log_posteriors: np.ndarray, word: str, start: float, end: float) -> tuple[int, ...]:
+    """The pronunciation of a word that fits best between two times in seconds; the usual one where none fits."""
+    ways = pronunciations(word)
+    stretch = log_posteriors[round(start / FRAME) : round(end / FRAME)]
+    fitting = [way for way in ways if len(way) <= len(stretch)]
+    if len(ways) == 1 or not fitting:
+        return ways[0]
+    return max(fitting, key=lambda way: _fit(stretch[:, list(way)]))
+
+
+def _fit(emitted: np.ndarray) -> float:
+    """Score of the best way through states that are all passed, shape (frames, states)."""
+    score = np.full(emitted.shape[1], -np.inf)
+    score[0] = 0.0
+    for k, frame in enumerate(emitted):
+        before = np.concatenate([[-np.inf], score[:-1]]) if k else score
+        score = np.maximum(score, before) + frame
+    return float(score[-1])
+
+
+def align_utterance(posteriors: np.ndarray, entry: dict[str, Any], phones: bool) -> dict[str, Any]:
+    """A line of `estimated.jsonl`; InputError where the utterance has more sounds than frames."""
+    words = entry["words"]
+    if words is None:
+        texts = entry["text"].split()
+        if phones:
+            words = word_boundaries(posteriors, texts, [pronounce(text) for text in texts])
+            ways = [heard(posteriors, text, b[0], b[-1]) for text, b in words]
+            words = word_boundaries(posteriors, texts, ways)
+        else:
+            words = word_boundaries(posteriors, texts, [[_LETTER[c] for c in text] for text in texts])
+    line = {"id": entry["id"], "words": [[text, [round(t, 3) for t in b]] for text, b in words]}
+    if phones:
+        line["sounds"] = [heard(posteriors, text, b[0], b[-1]) for text, b in words]
+    return line
+
+
 def align_set(model: Recogniser, phones: bool, folder: Path) -> tuple[int, int]:
     """Align one feature set; how many utterances were, and how many were not possible."""
     entries = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
-    entries = [e for e in entries if e["words"] is None]
-    if not entries:
-        return 0, 0
     mel = np.memmap(folder / "mel.f16", np.float16, "r").reshape(-1, 80)
     order = sorted(entries, key=lambda e: e["frames"])
     head = model.phone if phones else model.frame
@@ -97,15 +133,10 @@ def align_set(model: Recogniser, phones: bool, folder: Path) -> tuple[int, int]:
             states = model.encode(torch.from_numpy(batch).transpose(1, 2).contiguous())
             scores = torch.log_softmax(head(states), -1).numpy()
         for entry, posteriors in zip(group, scores, strict=True):
-            words = entry["text"].split()
-            spellings = [pronounce(w) if phones else [_LETTER[c] for c in w] for w in words]
             try:
-                timed = word_boundaries(posteriors[: (entry["frames"] + 1) // 2], words, spellings)
+                lines.append(json.dumps(align_utterance(posteriors[: (entry["frames"] + 1) // 2], entry, phones)))
             except InputError:
                 refused += 1
-                continue
-            rounded = [[w, [round(t, 3) for t in b]] for w, b in timed]
-            lines.append(json.dumps({"id": entry["id"], "words": rounded}))
     temporary = folder / "estimated.tmp"
     temporary.write_text("\n".join(lines) + "\n")
     temporary.replace(folder / "estimated.jsonl")
@@ -118,7 +149,7 @@ def align_set(model: Recogniser, phones: bool, folder: Path) -> tuple[int, int]:
     "--model", required=True, type=click.Path(exists=True, path_type=Path), help="Exported folder or last.pt."
 )
 def main(features: tuple[Path, ...], model: Path) -> None:
-    """Estimate the word times of every utterance without times in FEATURES."""
+    """Estimate the word times of real speech in FEATURES, and how the words of all speech are said."""
     network, phones = load(model)
     for folder in features:
         for index in sorted(folder.glob("**/index.jsonl")):

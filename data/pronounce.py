@@ -25,6 +25,23 @@ _SAME = {
 }  # fmt: skip
 _SPLIT = {"@L": ("@", "l"), "i@3": ("i:", "3"), "U@": ("U", "3"), "aI3": ("aI", "3"), "aI@": ("aI", "@")}
 _LABEL = {phone: i for i, phone in enumerate(PHONES)}
+# What a word in the flow of speech often becomes (Jurafsky et al., "The effect of language model probability on
+# pronunciation reduction", 2001, name most of them), beside how espeak-ng says it on its own.
+_WEAK = {
+    "a": "@|eI", "an": "@ n|a n", "and": "@ n|@ n d|a n d", "any": "E n i:", "are": "3|A@", "as": "@ z|a z",
+    "at": "@ t|a t", "be": "b I", "because": "b I k @ z|b I k O: z|k @ z", "been": "b I n|b E n", "but": "b @ t|b V t",
+    "can": "k @ n|k a n", "could": "k @ d|k U d", "do": "d @|d u:", "does": "d @ z|d V z", "for": "f 3|f O@",
+    "from": "f r @ m|f r V m", "had": "h @ d|@ d|h a d", "has": "h @ z|@ z|h a z", "have": "h @ v|@ v|h a v",
+    "he": "i:|h i:", "her": "3|h 3", "him": "I m|h I m", "his": "I z|h I z", "i": "a|aI", "in": "@ n|I n",
+    "into": "I n t @|I n t u:", "is": "@ z|I z", "it": "@ t|I t", "just": "dZ @ s t|dZ V s t|dZ @ s|dZ V s",
+    "must": "m @ s t|m V s t|m V s", "not": "n @ t|n 0 t", "of": "@ v|V v", "on": "0 n|O: n|@ n", "one": "w @ n|w V n",
+    "or": "3|O@", "our": "A@|aU 3", "should": "S @ d|S U d", "so": "s @|s oU", "some": "s @ m|s V m",
+    "than": "D @ n|D a n", "that": "D @ t|D a t|D a", "the": "D @|D i:|D I", "their": "D 3|D e@",
+    "them": "@ m|D @ m|D E m", "then": "D @ n|D E n", "there": "D 3|D e@", "they": "D e@|D eI", "this": "D @ s|D I s",
+    "to": "t @|t u:|t I|d @", "up": "@ p|V p", "us": "@ s|V s", "was": "w @ z|w V z|w 0 z", "we": "w I|w i:",
+    "were": "w 3", "what": "w V t|w 0 t|w @ t", "when": "w I n|w E n", "will": "@ l|w @ l|w I l", "with": "w I T|w I D",
+    "would": "w @ d|w U d|@ d", "you": "j @|j u:|j I", "your": "j 3|j O@|j U 3",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -52,6 +69,12 @@ def pronounce(word: str) -> tuple[int, ...]:
             bare = name.lstrip("',%=;|")
             found += _SPLIT.get(bare, (_SAME.get(bare, bare),))
     return tuple(_LABEL[name] for name in found if name in _LABEL) or (_LABEL["@"],)
+
+
+def pronunciations(word: str) -> tuple[tuple[int, ...], ...]:
+    """Every way to say a word, each once: that of `pronounce`, then its weak forms."""
+    weak = [tuple(_LABEL[name] for name in form.split()) for form in _WEAK.get(word, "").split("|") if form]
+    return tuple(dict.fromkeys([pronounce(word), *weak]))
 
 
 def phone_edges(boundaries: np.ndarray, n_phones: int) -> np.ndarray:

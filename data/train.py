@@ -29,7 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -49,7 +49,8 @@ FRAME = 0.02  # seconds per encoder frame
 WEIGHTS = {"text": 1.0, "ctc": 0.3, "guide": 0.3, "frame": 0.3, "phone": 1.0}
 PEAK_RATE, WARMUP = 7e-4, 150
 BATCH_FRAMES = 3_000  # feature frames a batch of one worker, padding included
-ENCODER_ONLY = 0.7  # share of the batches that skip the decoder, in the first half of a run
+DECODER_FROM = 0.65  # share of a run after which every batch trains the decoder as well as the encoder
+ENCODER_ONLY = 0.88  # share of the batches before that train the encoder alone
 _LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
 
 
@@ -88,16 +89,25 @@ class Recogniser(nn.Module):
         return encoder.layer_norm(hidden)
 
 
+class Word(NamedTuple):
+    """A word of an utterance: character boundaries in seconds, phones as labels."""
+
+    text: str
+    bounds: Sequence[float]
+    sounds: Sequence[int]
+
+    def moved(self, shift: float, factor: float = 1.0) -> Word:
+        """The word with its times multiplied, then moved."""
+        return self._replace(bounds=[t * factor + shift for t in self.bounds])
+
+
 @dataclass(frozen=True)
 class Item:
-    """An utterance of a feature set; words carry character boundaries where they are known.
-
-    `exact` tells the times of synthetic speech from estimated ones.
-    """
+    """An utterance of a feature set; `exact` tells the times of synthetic speech from estimated ones."""
 
     mel: np.ndarray  # float (frames, 80)
     text: str
-    words: list | None
+    words: list[Word] | None  # where their times are known
     exact: bool = True
 
 
@@ -122,18 +132,23 @@ def load_features(folders: Sequence[Path], split: str) -> list[Item]:
         for index in sorted(folder.glob("**/index.jsonl")):
             mel = np.memmap(index.parent / "mel.f16", np.float16, "r").reshape(-1, 80)
             estimates = index.with_name("estimated.jsonl")
-            estimated = (
-                {e["id"]: e["words"] for e in map(json.loads, estimates.read_text().splitlines())}
-                if estimates.is_file()
-                else {}
-            )
-            for line in index.read_text().splitlines():
-                entry = json.loads(line)
+            lines = estimates.read_text().splitlines() if estimates.is_file() else ()
+            estimated = {e["id"]: e for e in map(json.loads, lines)}
+            for entry in map(json.loads, index.read_text().splitlines()):
                 if entry["split"] == split:
                     part = mel[entry["offset"] : entry["offset"] + entry["frames"]]
-                    exact = entry["words"] is not None
-                    items.append(Item(part, entry["text"], entry["words"] or estimated.get(entry["id"]), exact))
+                    words = timed_words(entry, estimated.get(entry["id"], {}))
+                    items.append(Item(part, entry["text"], words, exact=entry["words"] is not None))
     return items
+
+
+def timed_words(entry: dict[str, Any], estimated: dict[str, Any]) -> list[Word] | None:
+    """Words of a line of `index.jsonl`, with what `data.align` found."""
+    words = entry["words"] or estimated.get("words")
+    if words is None:
+        return None
+    sounds = estimated.get("sounds") or [pronounce(text) for text, _ in words]
+    return [Word(text, bounds, said) for (text, bounds), said in zip(words, sounds, strict=True)]
 
 
 def joined(items: Sequence[Item]) -> Item:
@@ -143,7 +158,7 @@ def joined(items: Sequence[Item]) -> Item:
     mels, words, shift = [], [], 0.0
     for item in items:
         mel = item.mel[: len(item.mel) // 2 * 2]
-        words += [[w, [t + shift for t in b]] for w, b in item.words] if item.words else []
+        words += [word.moved(shift) for word in item.words or ()]
         shift += len(mel) / 100
         mels.append(mel)
     timed, exact = (all(found) for found in zip(*((i.words is not None, i.exact) for i in items), strict=True))
@@ -158,7 +173,7 @@ def pieces(item: Item, longest: int, rng: np.random.Generator) -> list[Item]:
     if len(item.mel) <= longest or item.words is None:
         return [item]
     words = item.words
-    gaps = [(a[1][-1], b[1][0]) for a, b in itertools.pairwise(words)]
+    gaps = [(a.bounds[-1], b.bounds[0]) for a, b in itertools.pairwise(words)]
     cuts, begin = [(0, 0)], 0  # word and feature frame (even) at which each part begins
     while len(item.mel) - begin > longest:
         room = longest * rng.uniform(0.6, 1.0)
@@ -170,8 +185,8 @@ def pieces(item: Item, longest: int, rng: np.random.Generator) -> list[Item]:
         cuts.append((k + 1, begin))
     found = []
     for (first, start), (stop, end) in zip(cuts, [*cuts[1:], (len(words), len(item.mel))], strict=True):
-        part = [[w, [t - start / 100 for t in b]] for w, b in words[first:stop]]
-        found.append(Item(item.mel[start:end], " ".join(w for w, _ in part), part, item.exact))
+        part = [word.moved(-start / 100) for word in words[first:stop]]
+        found.append(Item(item.mel[start:end], " ".join(w.text for w in part), part, item.exact))
     return found
 
 
@@ -185,7 +200,7 @@ def stretched(item: Item, factor: float) -> Item:
     weight = (position - low)[:, None].astype(np.float32)
     mel = item.mel.astype(np.float32)
     scale = len(position) / n
-    words = None if item.words is None else [[w, [t * scale for t in b]] for w, b in item.words]
+    words = None if item.words is None else [word.moved(0.0, scale) for word in item.words]
     return Item(mel[low] * (1 - weight) + mel[low + 1] * weight, item.text, words, item.exact)
 
 
@@ -210,14 +225,13 @@ def guidance(item: Item, n_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     labels, phones = np.zeros((2, n_frames), np.int64)
     centres = (np.arange(n_frames) + 0.5) * FRAME
     last = 0.0
-    for k, (text, bounds) in enumerate(item.words or []):
+    for k, (text, bounds, sounds) in enumerate(item.words or []):
         if k:
             centre = (last + bounds[0]) / 2
             spans.append((min(last, centre - 0.02), max(bounds[0], centre + 0.02)))
         for character, start, end in zip(text, bounds[:-1], bounds[1:], strict=True):
             spans.append((start, max(end, start + 0.01)))
             labels[(centres >= start) & (centres < end)] = _LABEL.get(character, 0)
-        sounds = pronounce(text)
         edges = phone_edges(np.asarray(bounds), len(sounds))
         inside = (centres >= edges[0]) & (centres < edges[-1])
         phones[inside] = np.array(sounds)[np.searchsorted(edges[1:-1], centres[inside], side="right")]
@@ -557,7 +571,7 @@ def main(
             break
         items, step = given[rank], position[0]
         rng = np.random.default_rng([seed, 7, step, rank])
-        decoder = step >= steps / 2 or np.random.default_rng([seed, 8, step]).random() >= ENCODER_ONLY
+        decoder = step >= DECODER_FROM * steps or np.random.default_rng([seed, 8, step]).random() >= ENCODER_ONLY
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, steps)
         batch = to_device(collate(items, rng, True), device)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.augment import augment, pad, speed
-from data.pronounce import PHONES, phone_edges, pronounce
+from data.pronounce import PHONES, phone_edges, pronounce, pronunciations
 from data.synthesize import SAMPLE_RATE, Espeak, Flite, TimedWord, _espeak_words, character_boundaries
 from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encode
 
@@ -110,9 +110,10 @@ def test_vocabulary_spells_any_utf8() -> None:
 
 @needs_engines
 def test_guidance_sends_spaces_to_pauses_and_characters_to_themselves() -> None:
-    from data.train import Item, guidance
+    from data.train import Item, Word, guidance
 
-    item = Item(np.zeros((100, 80), np.float16), "ab c", [["ab", [0.1, 0.2, 0.3]], ["c", [0.6, 0.8]]])
+    words = [Word("ab", [0.1, 0.2, 0.3], [8, 4]), Word("c", [0.6, 0.8], [5])]
+    item = Item(np.zeros((100, 80), np.float16), "ab c", words)
     rows, labels, phones = guidance(item, 50)
     assert rows.shape == (5, 50)
     np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-5)
@@ -134,12 +135,15 @@ def test_pronunciations_are_sounds() -> None:
     assert [PHONES[i] for i in pronounce("hello")] == ["h", "@", "l", "oU"]
     assert PHONES[pronounce("fire")[0]] == "f"
     assert all(0 < i < len(PHONES) for word in ("don't", "xyz", "'") for i in pronounce(word))
+    assert pronunciations("hello") == (pronounce("hello"),)
+    assert [[PHONES[i] for i in way] for way in pronunciations("a")] == [["eI"], ["@"]]
+    assert all(len(set(ways)) == len(ways) > 1 for ways in map(pronunciations, ("and", "the", "to", "was")))
 
 
 def test_long_utterances_are_cut_in_their_pauses_and_nothing_is_lost() -> None:
-    from data.train import Item, pieces
+    from data.train import Item, Word, pieces
 
-    words = [["a", [0.5 * k, 0.5 * k + (0.1 if k % 4 == 3 else 0.48)]] for k in range(40)]
+    words = [Word("a", [0.5 * k, 0.5 * k + (0.1 if k % 4 == 3 else 0.48)], [20]) for k in range(40)]
     mel = np.arange(2000 * 80, dtype=np.float32).reshape(2000, 80)
     item = Item(mel, " ".join(["a"] * 40), words, False)
     found = pieces(item, 600, np.random.default_rng(0))
@@ -149,10 +153,10 @@ def test_long_utterances_are_cut_in_their_pauses_and_nothing_is_lost() -> None:
     shift = 0.0
     for part in found:
         assert not part.exact
-        assert [t + shift for _, b in part.words for t in b] == pytest.approx(
-            [t for _, b in words for t in b if shift <= t < shift + len(part.mel) / 100]
+        assert [t + shift for word in part.words for t in word.bounds] == pytest.approx(
+            [t for word in words for t in word.bounds if shift <= t < shift + len(part.mel) / 100]
         )
-        assert part.words[-1][1][1] - part.words[-1][1][0] < 0.2 or part is found[-1]  # cut where a word is short
+        assert np.ptp(part.words[-1].bounds) < 0.2 or part is found[-1]  # cut where a word is short
         shift += len(part.mel) / 100
     assert pieces(Item(mel, item.text, None), 600, np.random.default_rng(0)) == [Item(mel, item.text, None)]
 
@@ -166,6 +170,21 @@ def test_estimated_times_follow_the_best_path() -> None:
     found = word_boundaries(posteriors, ["ab", "c"], [[1, 2], [3]])
     assert found[0] == ("ab", pytest.approx((0.2, 0.3, 0.4)))
     assert found[1] == ("c", pytest.approx((0.6, 0.8)))
+
+
+@needs_engines
+def test_the_pronunciation_that_is_heard_is_found() -> None:
+    from data.align import align_utterance
+
+    silence, weak, strong = 0, PHONES.index("@"), PHONES.index("eI")
+    posteriors = np.full((30, len(PHONES)), -9.0)
+    for label, first, last in ((silence, 0, 10), (weak, 10, 20), (silence, 20, 25), (strong, 25, 30)):
+        posteriors[first:last, label] = 0.0
+    line = align_utterance(posteriors, {"id": "u", "text": "a a", "words": None}, True)
+    assert line == {"id": "u", "words": [["a", [0.2, 0.4]], ["a", [0.5, 0.6]]], "sounds": [(weak,), (strong,)]}
+    exact = {"id": "u", "text": "a", "words": [["a", [0.21, 0.39]]]}
+    found = align_utterance(posteriors, exact, True)
+    assert found["words"] == exact["words"] and found["sounds"] == [(weak,)]
 
 
 @pytest.fixture

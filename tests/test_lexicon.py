@@ -8,26 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aligner import lexicon as module
-from aligner.lexicon import Lexicon, most_probable, tree
+from aligner import hearing, lexicon
+from aligner.bigram import Bigram
+from aligner.errors import InputError
+from aligner.hearing import most_probable
+from data.ngrams import kneser_ney, mixed, pruned
+from data.sphinx import read_bigram
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
-SOUNDS = {"no": (1, 2), "known": (1, 2, 1), "oh": (2,), "knee": (1, 3), "gnome": (1, 2, 4)}
+SOUNDS = {"no": ((1, 2), (1, 4)), "known": ((1, 2, 1),), "oh": ((2,),), "knee": ((1, 3),), "gnome": ((1, 2, 4),)}
 
 
-def toy(pairs: dict[tuple[str, str], float] | None = None) -> Lexicon:
+def toy(pairs: dict[tuple[str, str], float] | None = None) -> lexicon.Lexicon:
     words = ("", *SOUNDS)
-    unigram = np.log(np.array([0.2, 0.3, 0.1, 0.2, 0.1, 0.1], np.float32))
     known = sorted((words.index(a) * len(words) + words.index(b), p) for (a, b), p in (pairs or {}).items())
-    return Lexicon(
+    language = Bigram(
         words=words,
-        unigram=unigram,
+        unigram=np.log(np.array([0.2, 0.3, 0.1, 0.2, 0.1, 0.1], np.float32)),
         backoff=np.zeros(len(words), np.float32),
-        pairs=np.array([key for key, _ in known] or [0], np.uint32),
-        bigram=np.array([p for _, p in known] or [-9.0], np.float32),
-        prior=np.zeros(5, np.float32),
-        **tree(list(SOUNDS.values()), unigram),  # type: ignore[arg-type]
+        pairs=np.array([key for key, _ in known] or [0]),
+        bigram=np.array([p for _, p in known] or [np.log(0.2)], np.float32),
     )
+    ways = [(number, way) for number, word in enumerate(SOUNDS, 1) for way in SOUNDS[word]]
+    return lexicon.build(language, [w for _, w in ways], np.array([n for n, _ in ways]), np.zeros(5, np.float32))
 
 
 def best_score(posteriors: np.ndarray, spelled: list[tuple[int, ...]]) -> float:
@@ -43,32 +46,34 @@ def best_score(posteriors: np.ndarray, spelled: list[tuple[int, ...]]) -> float:
         for s, phone in enumerate(states):
             options = [score[s]]
             if s and enters[s]:
-                options.append(score[s - 1] + module.ADVANCE)
+                options.append(score[s - 1] + hearing.ADVANCE)
                 if states[s - 1] == 0 and s > 1:  # no pause between two words
-                    options.append(score[s - 2] + module.ADVANCE)
+                    options.append(score[s - 2] + hearing.ADVANCE)
             elif s:
                 options.append(score[s - 1])
             if k == 0:
-                options = [0.0] if s == 0 else [module.ADVANCE] if s == 1 else [-np.inf]
-            new[s] = max(options) + module.SCALE * frame[phone]
+                options = [0.0] if s == 0 else [hearing.ADVANCE] if s == 1 else [-np.inf]
+            new[s] = max(options) + hearing.SCALE * frame[phone]
         score = new
     return float(max(score[-1], score[-2] if len(score) > 1 else -np.inf))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_search_finds_what_brute_force_finds(seed: int) -> None:
-    lexicon = toy()
-    posteriors = np.log(np.random.default_rng(seed).dirichlet(np.full(5, 0.3), 7) + 1e-4).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    names = ["", *SOUNDS]
+    found = toy({(a, b): float(rng.normal(-2, 1)) for a in names for b in names if rng.random() < 0.5 and (a or b)})
+    posteriors = np.log(rng.dirichlet(np.full(5, 0.3), 7) + 1e-4).astype(np.float32)
 
     def value(words: tuple[str, ...]) -> float:
-        language = sum(
-            module.WORD_WEIGHT * float(lexicon.unigram[lexicon.words.index(w)]) + module.WORD_BONUS for w in words
-        )
-        return language + best_score(posteriors, [SOUNDS[w] for w in words])
+        numbers = np.array([0, *(names.index(w) for w in words), 0])
+        language = hearing.WORD_WEIGHT * float(found.language.follows(numbers[:-1], numbers[1:]).sum())
+        spellings = itertools.product(*(SOUNDS[w] for w in words))
+        return language + hearing.WORD_BONUS * len(words) + max(best_score(posteriors, list(s)) for s in spellings)
 
     candidates = [c for n in range(4) for c in itertools.product(SOUNDS, repeat=n)]
     best = max(candidates, key=value)
-    assert value(tuple(most_probable(posteriors, lexicon))) == pytest.approx(value(best), abs=1e-3)
+    assert value(tuple(most_probable(posteriors, found))) == pytest.approx(value(best), abs=1e-3)
 
 
 def spoken(phones: list[int]) -> np.ndarray:
@@ -88,26 +93,83 @@ def test_word_pairs_decide_between_words_that_sound_alike() -> None:
     assert most_probable(heard, toy({("oh", "known"): -0.1})) == ["oh", "known", "oh"]
 
 
-def test_word_pairs_are_probabilities() -> None:
-    from data.lexicon import bigrams
+def sums(model: Bigram) -> np.ndarray:
+    every = np.arange(len(model.words))
+    return np.array([np.exp(model.follows(np.full(len(every), first), every)).sum() for first in every])
 
-    sentences = [line.split() for line in ("the cat sat", "the dog sat on the cat", "a cat")]
-    fields = bigrams(sentences, ["zebra"])
-    words = fields["words"].tobytes().decode().split("\n")
-    assert words[0] == "" and "zebra" in words
-    lexicon = Lexicon(
-        words=tuple(words),
-        **{name: fields[name].astype(np.float32) for name in ("unigram", "backoff", "bigram")},
-        pairs=fields["pairs"],
-        prior=np.zeros(1, np.float32),
-        **tree([(1,)] * (len(words) - 1), fields["unigram"].astype(np.float32)),  # type: ignore[arg-type]
+
+def test_word_pairs_are_probabilities() -> None:
+    one = kneser_ney([line.split() for line in ("the cat sat", "the dog sat on the cat", "a cat")], ["zebra"])
+    other = kneser_ney([line.split() for line in ("a bird sang", "the bird sat", "the cat sang")], [])
+    assert one.words[0] == "" and "zebra" in one.words
+    both = mixed(one, other, 0.25)
+    for model in (one, other, both, pruned(both, 0.02)):
+        np.testing.assert_allclose(sums(model), 1, atol=1e-6)
+        assert (np.diff(model.pairs) > 0).all()
+    assert len(pruned(both, 0.02).pairs) < len(both.pairs)
+
+    def after(model: Bigram, first: str, second: str) -> float:
+        place = [np.array([model.words.index(w)]) for w in (first, second)]
+        return float(np.exp(model.follows(*place))[0])
+
+    assert after(one, "the", "cat") > after(one, "the", "dog") > after(one, "the", "zebra")
+    for pair in (("the", "cat"), ("", "the"), ("sat", "")):
+        assert after(both, *pair) == pytest.approx(0.25 * after(one, *pair) + 0.75 * after(other, *pair))
+
+
+def test_a_lexicon_is_read_as_it_was_written(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    written = toy({("oh", "no"): -0.5, ("no", ""): -0.25})
+    lexicon.write_lexicon(written.language, SOUNDS, written.prior, tmp_path)
+    found = lexicon.read_lexicon(tmp_path / lexicon.NAME)
+    assert found.language.words == written.language.words
+    for one, other in ((found.language, written.language), (found, written)):
+        for name, value in vars(other).items():
+            if isinstance(value, np.ndarray):
+                np.testing.assert_allclose(getattr(one, name), value, atol=2e-3, err_msg=name)
+
+
+def test_a_sphinx_model_is_read(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "toy.lm.bin"
+    write_trie(
+        path,
+        {"</s>": (-1.0, 0.0), "<s>": (-99.0, -0.5), "3rd": (-3.0, 0.0), "cat": (-2.0, -0.25), "the": (-1.5, -0.75)},
+        {("the", "cat"): -0.5, ("<s>", "the"): -0.25, ("cat", "</s>"): -0.125, ("3rd", "cat"): -0.5},
     )
-    every = np.arange(len(words))
-    for first in every:
-        total = np.exp(lexicon.follows(np.full(len(words), first), every)).sum()
-        assert total == pytest.approx(1, abs=2e-3), words[first]
-    after_the = dict(zip(words, lexicon.follows(np.full(len(words), words.index("the")), every), strict=True))
-    assert after_the["cat"] > after_the["dog"] > after_the["zebra"]
+    found = read_bigram(path)
+    assert found.words == ("", "cat", "the")
+    np.testing.assert_allclose(found.unigram, np.array([-1.0, -2.0, -1.5]), rtol=1e-4)
+    np.testing.assert_allclose(found.backoff, np.array([-0.5, -0.25, -0.75]), rtol=1e-4)
+    assert found.pairs.tolist() == [0 * 3 + 2, 1 * 3 + 0, 2 * 3 + 1]
+    np.testing.assert_allclose(found.bigram, np.array([-0.25, -0.125, -0.5]), rtol=1e-4)
+    path.write_bytes(b"no such thing")
+    with pytest.raises(InputError, match="not a Sphinx trigram model"):
+        read_bigram(path)
+
+
+def write_trie(path: Path, words: dict[str, tuple[float, float]], pairs: dict[tuple[str, str], float]) -> None:
+    """A file in pocketsphinx's format, with one trigram of nothing."""
+    names, base = list(words), np.log(1.0001)
+    grouped = sorted(pairs, key=lambda pair: (names.index(pair[1]), names.index(pair[0])))
+    levels = np.zeros(3 << 16, "<f4")
+    levels[: len(pairs)] = [pairs[pair] / base for pair in grouped]
+    of_word, width = len(names).bit_length(), len(names).bit_length() + 32 + 1
+    packed = 0
+    for k, (first, _) in enumerate(grouped):
+        packed |= (names.index(first) | (k << (of_word + 16))) << (k * width)
+    unigrams = np.zeros(len(names) + 1, np.dtype([("p", "<f4"), ("b", "<f4"), ("n", "<u4")]))
+    unigrams["p"][:-1], unigrams["b"][:-1] = np.array(list(words.values())).T / base
+    unigrams["n"] = [sum(names.index(second) < k for _, second in grouped) for k in range(len(names) + 1)]
+    spelled = "".join(name + "\0" for name in names).encode()
+    path.write_bytes(
+        b"Trie Language Model\x03"
+        + np.array([len(names), len(pairs), 1, 0], "<u4").tobytes()
+        + levels.tobytes()
+        + unigrams.tobytes()
+        + packed.to_bytes(((1 + len(pairs)) * width + 7) // 8 + 8, "little")
+        + bytes((2 * (of_word + 16) + 7) // 8 + 8)
+        + np.array([len(spelled)], "<u4").tobytes()
+        + spelled
+    )
 
 
 def test_a_checkpoint_with_a_lexicon_is_recognised_with_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -119,12 +181,12 @@ def test_a_checkpoint_with_a_lexicon_is_recognised_with_it(tmp_path) -> None:  #
     recording = str(SAMPLES / "kitchen.flac")
     found = aligner.align(recording)
     assert found.provenance["recogniser"] == "lexicon"
-    known = set(module.read_lexicon(EMBEDDED / module.NAME).words)
+    known = set(lexicon.read_lexicon(EMBEDDED / lexicon.NAME).language.words)
     assert found.words and {word.text for word in found.words} <= known
     assert aligner.align(recording, recogniser="decoder").provenance["recogniser"] == "decoder"
     copy = tmp_path / "bare"
     shutil.copytree(EMBEDDED, copy)
-    (copy / module.NAME).unlink()
+    (copy / lexicon.NAME).unlink()
     bare = aligner.load_model(str(copy))
     assert aligner.align(recording, model=bare).provenance["recogniser"] == "decoder"
     with pytest.raises(aligner.AlignerError, match="has no lexicon: use --recogniser decoder"):
