@@ -1,6 +1,6 @@
-"""Make torchaudio importable beside a torch build that its compiled part does not match.
+"""What torch and torchaudio need before they are used.
 
-The registry's torchaudio wheels link CUDA, so on a CPU build of torch the
+torchaudio is made importable beside a torch build that its compiled part does not match: the registry's torchaudio wheels link CUDA, so on a CPU build of torch the
 import fails, and transformers, which imports torchaudio when it is installed,
 fails with it. Everything used here is pure Python: a stand-in for the one
 module that loads the compiled part is enough.
@@ -9,9 +9,13 @@ module that loads the compiled part is enough.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import Any
+
+# oneDNN keeps a compiled convolution for each of the last 1 024 shapes, 0.2 MB each; windows have any number of frames.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 
 def import_torchaudio() -> ModuleType:
