@@ -1,6 +1,6 @@
 """What torch and torchaudio need before they are used.
 
-torchaudio is made importable beside a torch build that its compiled part does not match: the registry's torchaudio wheels link CUDA, so on a CPU build of torch the
+The registry's torchaudio wheels link CUDA, so on a CPU build of torch the
 import fails, and transformers, which imports torchaudio when it is installed,
 fails with it. Everything used here is pure Python: a stand-in for the one
 module that loads the compiled part is enough.

@@ -18,6 +18,7 @@ from aligner.models import SpeechModel, load_model
 from aligner.recording import Recording
 from aligner.regions import SILENCE, loudness
 from aligner.settings import Settings, choose
+from aligner.sound import hugging
 from aligner.text import expansions
 from aligner.transcript import clean
 
@@ -135,7 +136,8 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text")
     spoken = replace(spoken, warnings=(*source.doubts, *spoken.warnings))
-    words = flagged(spoken.words, levels)
+    words = hugging(spoken.words, levels, source.duration) if settings.pauses == "trim" else spoken.words
+    words = flagged(words, levels)
     return Alignment(
         words,
         source.duration,

@@ -87,33 +87,37 @@ def energy_regions(recording: Recording, levels: NDArray[np.float32]) -> tuple[R
     return _regions(active(levels), recording.duration)
 
 
-def active(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
+def active(levels: NDArray[np.float32], share: float = 1 / 3, depth: float = np.inf) -> NDArray[np.bool_]:
     """Whether each 10 ms stands out from the recording's noise floor.
 
     Parameters
     ----------
     levels : float32 array, shape (frames,)
         From `loudness`.
+    share : float
+        Of the way from the floor to the peak of the minute around, in dB: what must be passed.
+    depth : float
+        dB below the peak that must be passed too, in recordings without noise.
     """
     from scipy.ndimage import median_filter
 
     if not len(levels):
         return np.zeros(0, bool)
     smooth = median_filter(levels, 5)
-    found: NDArray[np.bool_] = smooth > _gate(smooth)
+    found: NDArray[np.bool_] = smooth > _gate(smooth, share, depth)
     return found
 
 
-def _gate(levels: NDArray[np.float32], width: float = 60.0) -> NDArray[np.float32]:
-    """Threshold of each frame: a third of the way from floor to peak of the minute around it."""
+def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float = 60.0) -> NDArray[np.float32]:
+    """Threshold of each frame: a share of the way from floor to peak of the minute around it."""
     span = round(width / STEP)
     gate = np.empty_like(levels)
     for start in range(0, len(levels), span):
         around = levels[max(0, start - span // 2) : start + span + span // 2]
         floor, peak = np.percentile(around, (5, 98))
         # Steady noise has floor near peak: then everything loud enough passes, speech must not be lost.
-        threshold = floor + (peak - floor) / 3 if peak - floor > 10 else floor - 1
-        gate[start : start + span] = max(threshold, SILENCE)
+        threshold = floor + (peak - floor) * share if peak - floor > 10 else floor - 1
+        gate[start : start + span] = max(threshold, peak - depth, SILENCE)
     return gate
 
 

@@ -21,10 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aligner import recognition
 from aligner.core import Path as TokenPath
 from aligner.core import TokenFrameMap, Tokens, Word
 from aligner.errors import InputError
+from aligner.recording import of_audio
+from aligner.regions import loudness
+from aligner.sound import hugging
 from eval.grid import Setting, Shape, settings_of
 from eval.manifest import Utterance, check, load_audio, read_manifest
 from eval.systems import Recording, System, recording_of, write_system
@@ -102,22 +108,30 @@ class Aligner:
             )
             language = utterance.language if utterance.language in self.model.languages else None
             lattice = Lattice(self.model, encoded, text, language)
-            found = {s.name: self._times(s, lattice, audio.duration) for s in self.settings} if text.split() else {}
+            levels = loudness(of_audio(audio))
+            found = {s.name: self._times(s, lattice, levels, audio.duration) for s in self.settings if text.split()}
         except InputError as error:
             raise InputError(f"utterance {utterance.id}: {error}") from error
         texts = [span.text for span in lattice.tokens("subword").words] if found else []
         times = {name: [[round(a, DECIMALS), round(b, DECIMALS)] for a, b in pairs] for name, pairs in found.items()}
         return {"id": utterance.id, "words": texts, "times": times}
 
-    def _times(self, setting: Setting, lattice: Lattice, duration: float) -> list[tuple[float, float]]:
+    def _times(
+        self, setting: Setting, lattice: Lattice, levels: NDArray[np.float32], duration: float
+    ) -> list[tuple[float, float]]:
         from eval.baselines import ctc_times, uniform_times
 
-        if setting.aggregation is None:
-            texts = [span.text for span in lattice.tokens("subword").words]
-            if setting.baseline == "ctc":
-                return [(a, min(b, duration)) for a, b in ctc_times(texts, self.model, lattice.encoded)]
+        texts = [span.text for span in lattice.tokens("subword").words]
+        if setting.aggregation is not None:
+            words = lattice.words(setting, duration)
+        elif setting.baseline == "ctc":
+            found = ctc_times(texts, self.model, lattice.encoded)
+            words = tuple(Word(text, a, min(b, duration)) for text, (a, b) in zip(texts, found, strict=True))
+        else:
             return uniform_times(texts, duration)
-        return [(w.start, w.end) for w in lattice.words(setting, duration)]
+        if setting.pauses == "trim":  # as `align` does
+            words = hugging(words, levels, duration)
+        return [(w.start, w.end) for w in words]
 
 
 class Lattice:

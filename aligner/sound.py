@@ -1,0 +1,81 @@
+"""Words beside a pause end and begin with the sound that is heard there.
+
+Attention knows the middle of a word best. Where speech stops, for a pause or
+for good, the level of the recording tells when: a last word is drawn to where
+its sound ends, a first word to where its sound begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.core import Word
+from aligner.regions import STEP, active
+
+FAINT = 0.25  # of the way from noise floor to peak: last sounds fade
+FAINTEST = 35.0  # dB below the peak; what is left there is room and breath
+PAUSE = 0.15  # seconds between words that make a pause
+CLOSURE = 0.1  # seconds; a shorter silence may be the closure of a stop
+LATER, EARLIER = 0.5, 0.2  # seconds that a word may gain: last sounds fade, first ones hardly do
+SHORTEST = 0.04  # seconds that a word keeps
+
+
+def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float) -> tuple[Word, ...]:
+    """Words with their edges at pauses moved to the edges of the sound.
+
+    Parameters
+    ----------
+    words : sequence of Word
+        In order, without overlap.
+    levels : float32 array, shape (frames,)
+        From `aligner.regions.loudness`.
+    duration : float
+        Seconds of the recording.
+
+    Returns
+    -------
+    tuple of Word
+        A word moves only to an edge of sound within its reach; in noise that
+        hides all edges it stays.
+    """
+    begins, ends = _sounds(active(levels, FAINT, FAINTEST))
+    found = []
+    for i, word in enumerate(words):
+        before = words[i - 1].end if i else 0.0
+        after = words[i + 1].start if i + 1 < len(words) else duration
+        if word.start - before >= PAUSE:
+            middle = (before + word.start) / 2
+            word = replace(word, start=_first(word, begins, ends, max(middle, word.start - EARLIER)))
+        if after - word.end >= PAUSE:
+            middle = (word.end + after) / 2
+            word = replace(word, end=_last(word, begins, ends, min(middle, word.end + LATER)))
+        found.append(word)
+    return tuple(found)
+
+
+def _sounds(heard: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Seconds at which sounds begin and end; silence as short as a closure does not part two."""
+    steps = np.diff(np.concatenate([[0], heard.view(np.int8), [0]]))
+    begins, ends = np.flatnonzero(steps == 1) * STEP, np.flatnonzero(steps == -1) * STEP
+    apart = begins[1:] - ends[:-1] > CLOSURE
+    return begins[np.append(True, apart)][: len(begins)], ends[np.append(apart, True)][: len(ends)]
+
+
+def _last(word: Word, begins: NDArray[np.float64], ends: NDArray[np.float64], latest: float) -> float:
+    """Where the word's last sound ends."""
+    sound = int(np.searchsorted(begins, word.end, side="right")) - 1  # the last that begins before the word ends
+    if sound < 0 or ends[sound] > latest or ends[sound] < word.start + SHORTEST:
+        return word.end
+    return float(ends[sound])
+
+
+def _first(word: Word, begins: NDArray[np.float64], ends: NDArray[np.float64], earliest: float) -> float:
+    """Where the word's first sound begins."""
+    sound = int(np.searchsorted(ends, word.start, side="right"))  # the first that ends after the word begins
+    if sound == len(ends) or begins[sound] < earliest or begins[sound] > word.end - SHORTEST:
+        return word.start
+    return float(begins[sound])
