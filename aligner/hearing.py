@@ -137,7 +137,7 @@ def _ended(ways: _Ways, records: _Records, lexicon: Lexicon) -> _Ways:
     source, place = _expand(lexicon.first_ending[ways.node], lexicon.endings[ways.node])
     word = lexicon.ending[place]
     beyond = lexicon.language.follows(ways.word[source], word) - lexicon.ahead[ways.node[source]] + lexicon.ahead[0]
-    score = (ways.score[source] + WORD_WEIGHT * beyond).astype(np.float32)
+    score = (ways.score[source] + WORD_WEIGHT * (beyond + lexicon.weight[place])).astype(np.float32)
     order = np.lexsort((-score, word))
     order = order[score[order] > ways.score.max() - WORD_BEAM]
     ordered = word[order]

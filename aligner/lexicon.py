@@ -36,6 +36,8 @@ class Lexicon:
         Unigram score of the most probable word below a node.
     ending : int array, shape (pronunciations,)
         The words, in order of the nodes where they end.
+    weight : float32 array, shape (pronunciations,)
+        Logarithm of how often each is said so, against the usual way; 0 for that.
     first_ending, endings : int arrays, shape (nodes,)
         The words that end at a node stand together in `ending`.
     prior : float32 array, shape (phones,)
@@ -49,6 +51,7 @@ class Lexicon:
     children: NDArray[np.intp]
     ahead: NDArray[np.float32]
     ending: NDArray[np.intp]
+    weight: NDArray[np.float32]
     first_ending: NDArray[np.intp]
     endings: NDArray[np.intp]
     prior: NDArray[np.float32]
@@ -58,6 +61,7 @@ def build(
     language: Bigram,
     pronunciations: Sequence[tuple[int, ...]],
     of_word: NDArray[np.integer],
+    weight: NDArray[np.float32],
     prior: NDArray[np.float32],
 ) -> Lexicon:
     """The lexicon of pronunciations.
@@ -69,6 +73,7 @@ def build(
         Phones; several pronunciations may be of the same word, and several words sound alike.
     of_word : int array, shape (pronunciations,)
         The word that each is of.
+    weight : float32 array, shape (pronunciations,)
     prior : float32 array, shape (phones,)
     """
     prefixes = {way[:k] for way in pronunciations for k in range(len(way) + 1)}
@@ -90,6 +95,7 @@ def build(
         children=np.bincount(parent[1:], minlength=len(ordered)),
         ahead=ahead,
         ending=np.asarray(of_word, np.intp)[order],
+        weight=weight[order],
         first_ending=np.searchsorted(ends[order], nodes),
         endings=np.bincount(ends, minlength=len(ordered)),
         prior=prior,
@@ -97,19 +103,19 @@ def build(
 
 
 def write_lexicon(
-    language: Bigram, sounds: Mapping[str, Sequence[tuple[int, ...]]], prior: NDArray[np.float32], folder: Path
+    language: Bigram, sounds: Mapping[str, Mapping[tuple[int, ...], float]], prior: NDArray[np.float32], folder: Path
 ) -> None:
     """Write `lexicon.npz` into a checkpoint folder.
 
     Parameters
     ----------
     language : Bigram
-    sounds : mapping of str to sequences of tuples of int
-        Pronunciations of every word but word 0.
+    sounds : mapping of str to mappings of tuples of int to float
+        Pronunciations of every word but word 0, with their weights.
     prior : float32 array, shape (phones,)
     folder : Path
     """
-    ways = [(number, way) for number, word in enumerate(language.words[1:], 1) for way in sounds[word]]
+    ways = [(n, way, weight) for n, word in enumerate(language.words[1:], 1) for way, weight in sounds[word].items()]
     first, second = np.divmod(language.pairs, len(language.words))
     np.savez_compressed(
         folder / NAME,
@@ -119,9 +125,10 @@ def write_lexicon(
         followers=np.bincount(first, minlength=len(language.words)).astype(np.uint32),
         second=second.astype(np.uint32),
         bigram=language.bigram.astype(np.float16),
-        of_word=np.array([number for number, _ in ways], np.uint32),
-        phones=np.array([phone for _, way in ways for phone in way], np.uint8),
-        lengths=np.array([len(way) for _, way in ways], np.uint8),
+        of_word=np.array([number for number, _, _ in ways], np.uint32),
+        phones=np.array([phone for _, way, _ in ways for phone in way], np.uint8),
+        lengths=np.array([len(way) for _, way, _ in ways], np.uint8),
+        weight=np.array([weight for _, _, weight in ways], np.float16),
         prior=prior.astype(np.float32),
     )
 
@@ -142,7 +149,7 @@ def read_lexicon(path: Path) -> Lexicon:
         stops = np.cumsum(stored["lengths"].astype(np.intp)).tolist()
         phones = stored["phones"].tolist()
         ways = [tuple(phones[a:b]) for a, b in zip([0, *stops[:-1]], stops, strict=True)]
-        return build(language, ways, stored["of_word"], stored["prior"])
+        return build(language, ways, stored["of_word"], stored["weight"].astype(np.float32), stored["prior"])
 
 
 def of_model(model: SpeechModel) -> Lexicon | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ from data.ngrams import kneser_ney, mixed, pruned
 from data.prepare import HELD_OUT_TEXTS, fraction
 from data.pronounce import PHONES, phone_edges, pronunciations
 from data.sphinx import read_bigram
-from data.train import timed_words
+from data.train import Word, timed_words
 
 SHARE = 0.3  # of the counted model, where another is mixed in
 PRUNED = 1e-7  # nats per word of running text that a word pair must be worth
@@ -39,19 +40,36 @@ def transcripts(folders: Sequence[Path]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def phone_prior(folders: Sequence[Path]) -> np.ndarray:
-    """Log-frequency of every phone over the frames of speech with times."""
-    seconds = np.full(len(PHONES), 1.0)
+def spoken_words(folders: Sequence[Path]) -> Iterator[tuple[float, Word]]:
+    """Every word with times, and where the one before it in the utterance ended."""
     for folder in folders:
         for index in sorted(folder.glob("**/index.jsonl")):
             estimates = index.with_name("estimated.jsonl")
             for line in (estimates if estimates.is_file() else index).read_text().splitlines():
                 last, entry = 0.0, json.loads(line)
-                for _, bounds, sounds in timed_words(entry, entry) or ():
-                    np.add.at(seconds, list(sounds), np.diff(phone_edges(np.asarray(bounds), len(sounds))))
-                    seconds[0] += max(0.0, bounds[0] - last)
-                    last = bounds[-1]
+                for word in timed_words(entry, entry) or ():
+                    yield last, word
+                    last = word.bounds[-1]
+
+
+def phone_prior(folders: Sequence[Path]) -> np.ndarray:
+    """Log-frequency of every phone over the frames of speech with times."""
+    seconds = np.full(len(PHONES), 1.0)
+    for last, word in spoken_words(folders):
+        edges = phone_edges(np.asarray(word.bounds), len(word.sounds))
+        np.add.at(seconds, list(word.sounds), np.diff(edges))
+        seconds[0] += max(0.0, edges[0] - last)
     return np.log(seconds / seconds.sum())
+
+
+def weighed(words: Iterable[str], folders: Sequence[Path]) -> dict[str, dict[tuple[int, ...], float]]:
+    """Pronunciations of words, with the logarithm of how often each is heard, against the one heard most."""
+    heard = Counter((word.text, tuple(word.sounds)) for _, word in spoken_words(folders))
+    found = {}
+    for word in words:
+        counts = {way: 1 + heard[word, way] for way in pronunciations(word)}
+        found[word] = {way: float(np.log(count / max(counts.values()))) for way, count in counts.items()}
+    return found
 
 
 @click.command()
@@ -75,7 +93,7 @@ def main(
     if sphinx:
         language = mixed(language, read_bigram(sphinx), SHARE)
     language = pruned(language, PRUNED)
-    write_lexicon(language, {word: pronunciations(word) for word in language.words[1:]}, phone_prior(features), output)
+    write_lexicon(language, weighed(language.words[1:], features), phone_prior(features), output)
     size = (output / NAME).stat().st_size / 1e6
     click.echo(f"{len(language.words) - 1} words, {len(language.pairs)} pairs: {size:.1f} MB", err=True)
 

@@ -16,7 +16,10 @@ from data.ngrams import kneser_ney, mixed, pruned
 from data.sphinx import read_bigram
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
-SOUNDS = {"no": ((1, 2), (1, 4)), "known": ((1, 2, 1),), "oh": ((2,),), "knee": ((1, 3),), "gnome": ((1, 2, 4),)}
+SOUNDS = {
+    "no": {(1, 2): 0.0, (1, 4): -0.5}, "known": {(1, 2, 1): 0.0}, "oh": {(2,): 0.0}, "knee": {(1, 3): 0.0},
+    "gnome": {(1, 2, 4): 0.0},
+}  # fmt: skip
 
 
 def toy(pairs: dict[tuple[str, str], float] | None = None) -> lexicon.Lexicon:
@@ -29,8 +32,10 @@ def toy(pairs: dict[tuple[str, str], float] | None = None) -> lexicon.Lexicon:
         pairs=np.array([key for key, _ in known] or [0]),
         bigram=np.array([p for _, p in known] or [np.log(0.2)], np.float32),
     )
-    ways = [(number, way) for number, word in enumerate(SOUNDS, 1) for way in SOUNDS[word]]
-    return lexicon.build(language, [w for _, w in ways], np.array([n for n, _ in ways]), np.zeros(5, np.float32))
+    ways = [(number, *way) for number, word in enumerate(SOUNDS, 1) for way in SOUNDS[word].items()]
+    numbers, spelled, weights = zip(*ways, strict=True)
+    prior = np.zeros(5, np.float32)
+    return lexicon.build(language, spelled, np.array(numbers), np.array(weights, np.float32), prior)
 
 
 def best_score(posteriors: np.ndarray, spelled: list[tuple[int, ...]]) -> float:
@@ -68,8 +73,11 @@ def test_the_search_finds_what_brute_force_finds(seed: int) -> None:
     def value(words: tuple[str, ...]) -> float:
         numbers = np.array([0, *(names.index(w) for w in words), 0])
         language = hearing.WORD_WEIGHT * float(found.language.follows(numbers[:-1], numbers[1:]).sum())
-        spellings = itertools.product(*(SOUNDS[w] for w in words))
-        return language + hearing.WORD_BONUS * len(words) + max(best_score(posteriors, list(s)) for s in spellings)
+        sounds = max(
+            best_score(posteriors, [way for way, _ in ways]) + hearing.WORD_WEIGHT * sum(weight for _, weight in ways)
+            for ways in itertools.product(*(SOUNDS[w].items() for w in words))
+        )
+        return language + hearing.WORD_BONUS * len(words) + sounds
 
     candidates = [c for n in range(4) for c in itertools.product(SOUNDS, repeat=n)]
     best = max(candidates, key=value)
