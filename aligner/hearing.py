@@ -24,7 +24,7 @@ from aligner.models.base import Encoded, SpeechModel
 SCALE = 0.7  # of the phones' scores: neighbouring frames tell much the same
 PRIOR = 0.7  # share of the phones' own frequency that is taken out
 ADVANCE = -0.5  # for entering a phone: few are only a frame long
-WORD_WEIGHT, WORD_BONUS = 1.0, 1.0  # of the bigram, and for every word
+WORD_WEIGHT, WORD_BONUS = 1.0, 0.3  # of the bigram, and for every word
 BEAM, WORD_BEAM = 14.0, 10.0  # below the best, where a way is given up; where a word is not ended
 MOST = 3000  # ways that go on from a frame
 

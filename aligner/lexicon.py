@@ -6,7 +6,7 @@ beside their weights. Phone 0 is silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,24 +58,21 @@ class Lexicon:
 
 
 def build(
-    language: Bigram,
-    pronunciations: Sequence[tuple[int, ...]],
-    of_word: NDArray[np.integer],
-    weight: NDArray[np.float32],
-    prior: NDArray[np.float32],
+    language: Bigram, sounds: Mapping[str, Mapping[tuple[int, ...], float]], prior: NDArray[np.float32]
 ) -> Lexicon:
     """The lexicon of pronunciations.
 
     Parameters
     ----------
     language : Bigram
-    pronunciations : sequence of tuples of int
-        Phones; several pronunciations may be of the same word, and several words sound alike.
-    of_word : int array, shape (pronunciations,)
-        The word that each is of.
-    weight : float32 array, shape (pronunciations,)
+    sounds : mapping of str to mappings of tuples of int to float
+        Pronunciations of every word but word 0, with their weights. Several words may sound alike.
     prior : float32 array, shape (phones,)
     """
+    ways = [(n, way, weight) for n, word in enumerate(language.words[1:], 1) for way, weight in sounds[word].items()]
+    of_word = np.array([number for number, _, _ in ways])
+    pronunciations = [way for _, way, _ in ways]
+    weight = np.array([weight for _, _, weight in ways], np.float32)
     prefixes = {way[:k] for way in pronunciations for k in range(len(way) + 1)}
     ordered = sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
     number = {prefix: i for i, prefix in enumerate(ordered)}
@@ -94,7 +91,7 @@ def build(
         first_child=np.searchsorted(parent[1:], nodes) + 1,
         children=np.bincount(parent[1:], minlength=len(ordered)),
         ahead=ahead,
-        ending=np.asarray(of_word, np.intp)[order],
+        ending=of_word[order],
         weight=weight[order],
         first_ending=np.searchsorted(ends[order], nodes),
         endings=np.bincount(ends, minlength=len(ordered)),
@@ -102,20 +99,9 @@ def build(
     )
 
 
-def write_lexicon(
-    language: Bigram, sounds: Mapping[str, Mapping[tuple[int, ...], float]], prior: NDArray[np.float32], folder: Path
-) -> None:
-    """Write `lexicon.npz` into a checkpoint folder.
-
-    Parameters
-    ----------
-    language : Bigram
-    sounds : mapping of str to mappings of tuples of int to float
-        Pronunciations of every word but word 0, with their weights.
-    prior : float32 array, shape (phones,)
-    folder : Path
-    """
-    ways = [(n, way, weight) for n, word in enumerate(language.words[1:], 1) for way, weight in sounds[word].items()]
+def write_lexicon(lexicon: Lexicon, folder: Path) -> None:
+    """Write `lexicon.npz` into a checkpoint folder."""
+    language = lexicon.language
     first, second = np.divmod(language.pairs, len(language.words))
     np.savez_compressed(
         folder / NAME,
@@ -125,11 +111,13 @@ def write_lexicon(
         followers=np.bincount(first, minlength=len(language.words)).astype(np.uint32),
         second=second.astype(np.uint32),
         bigram=language.bigram.astype(np.float16),
-        of_word=np.array([number for number, _, _ in ways], np.uint32),
-        phones=np.array([phone for _, way, _ in ways for phone in way], np.uint8),
-        lengths=np.array([len(way) for _, way, _ in ways], np.uint8),
-        weight=np.array([weight for _, _, weight in ways], np.float16),
-        prior=prior.astype(np.float32),
+        children=lexicon.children.astype(np.uint16),
+        phone=lexicon.phone.astype(np.uint8),
+        ahead=lexicon.ahead.astype(np.float16),
+        endings=lexicon.endings.astype(np.uint16),
+        ending=lexicon.ending.astype(np.uint32),
+        weight=lexicon.weight.astype(np.float16),
+        prior=lexicon.prior.astype(np.float32),
     )
 
 
@@ -137,19 +125,28 @@ def write_lexicon(
 def read_lexicon(path: Path) -> Lexicon:
     """Read what `write_lexicon` wrote."""
     with np.load(path) as stored:
-        words = tuple(stored["words"].tobytes().decode().split("\n"))
-        first = np.repeat(np.arange(len(words)), stored["followers"])
-        language = Bigram(
-            words,
-            stored["unigram"].astype(np.float32),
-            stored["backoff"].astype(np.float32),
-            first * len(words) + stored["second"],
-            stored["bigram"].astype(np.float32),
-        )
-        stops = np.cumsum(stored["lengths"].astype(np.intp)).tolist()
-        phones = stored["phones"].tolist()
-        ways = [tuple(phones[a:b]) for a, b in zip([0, *stops[:-1]], stops, strict=True)]
-        return build(language, ways, stored["of_word"], stored["weight"].astype(np.float32), stored["prior"])
+        fields = {name: stored[name] for name in stored}
+    for name, values in fields.items():
+        fields[name] = values.astype(np.float32 if values.dtype.kind == "f" else np.intp)
+    words = tuple(bytes(fields["words"].astype(np.uint8)).decode().split("\n"))
+    first = np.repeat(np.arange(len(words)), fields["followers"])
+    language = Bigram(
+        words, fields["unigram"], fields["backoff"], first * len(words) + fields["second"], fields["bigram"]
+    )
+    children, endings = fields["children"], fields["endings"]
+    return Lexicon(
+        language=language,
+        parent=np.append(0, np.repeat(np.arange(len(children)), children)),
+        phone=fields["phone"],
+        first_child=np.cumsum(children) - children + 1,
+        children=children,
+        ahead=fields["ahead"],
+        ending=fields["ending"],
+        weight=fields["weight"],
+        first_ending=np.cumsum(endings) - endings,
+        endings=endings,
+        prior=fields["prior"],
+    )
 
 
 def of_model(model: SpeechModel) -> Lexicon | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from aligner.lexicon import NAME, write_lexicon
+from aligner.lexicon import NAME, build, write_lexicon
 from aligner.text import spoken_form
 from data.ngrams import kneser_ney, mixed, pruned
 from data.prepare import HELD_OUT_TEXTS, fraction
@@ -93,7 +93,7 @@ def main(
     if sphinx:
         language = mixed(language, read_bigram(sphinx), SHARE)
     language = pruned(language, PRUNED)
-    write_lexicon(language, weighed(language.words[1:], features), phone_prior(features), output)
+    write_lexicon(build(language, weighed(language.words[1:], features), phone_prior(features)), output)
     size = (output / NAME).stat().st_size / 1e6
     click.echo(f"{len(language.words) - 1} words, {len(language.pairs)} pairs: {size:.1f} MB", err=True)
 

@@ -32,10 +32,7 @@ def toy(pairs: dict[tuple[str, str], float] | None = None) -> lexicon.Lexicon:
         pairs=np.array([key for key, _ in known] or [0]),
         bigram=np.array([p for _, p in known] or [np.log(0.2)], np.float32),
     )
-    ways = [(number, *way) for number, word in enumerate(SOUNDS, 1) for way in SOUNDS[word].items()]
-    numbers, spelled, weights = zip(*ways, strict=True)
-    prior = np.zeros(5, np.float32)
-    return lexicon.build(language, spelled, np.array(numbers), np.array(weights, np.float32), prior)
+    return lexicon.build(language, SOUNDS, np.zeros(5, np.float32))
 
 
 def best_score(posteriors: np.ndarray, spelled: list[tuple[int, ...]]) -> float:
@@ -127,7 +124,7 @@ def test_word_pairs_are_probabilities() -> None:
 
 def test_a_lexicon_is_read_as_it_was_written(tmp_path) -> None:  # type: ignore[no-untyped-def]
     written = toy({("oh", "no"): -0.5, ("no", ""): -0.25})
-    lexicon.write_lexicon(written.language, SOUNDS, written.prior, tmp_path)
+    lexicon.write_lexicon(written, tmp_path)
     found = lexicon.read_lexicon(tmp_path / lexicon.NAME)
     assert found.language.words == written.language.words
     for one, other in ((found.language, written.language), (found, written)):
