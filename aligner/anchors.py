@@ -241,7 +241,7 @@ class Tracker:
         return tuple(reversed(found))
 
 
-def by_recognition(written: Sequence[str], recognised: Sequence[Word]) -> tuple[Anchor, ...]:
+def by_recognition(written: Sequence[str], recognised: Sequence[Word], language: str = "en") -> tuple[Anchor, ...]:
     """Anchors of a transcript's words that the model itself recognised.
 
     Parameters
@@ -250,14 +250,16 @@ def by_recognition(written: Sequence[str], recognised: Sequence[Word]) -> tuple[
         Words of the transcript.
     recognised : sequence of Word
         With times from the start of the recording.
+    language : str
+        Of both, for figures and signs.
 
     Returns
     -------
     tuple of Anchor
         In order. A single common word is no evidence: it matches anywhere.
     """
-    heard = [_bare(word.text) for word in recognised]
-    blocks = SequenceMatcher(None, [_bare(word) for word in written], heard).get_matching_blocks()
+    heard = [_bare(word.text, language) for word in recognised]
+    blocks = SequenceMatcher(None, [_bare(word, language) for word in written], heard).get_matching_blocks()
     return tuple(
         Anchor(block.a + i, recognised[block.b + i].start, recognised[block.b + i].end, LOOSE)
         for block in blocks
@@ -266,5 +268,5 @@ def by_recognition(written: Sequence[str], recognised: Sequence[Word]) -> tuple[
     )
 
 
-def _bare(word: str) -> str:
-    return spoken_form(word) or word.casefold()
+def _bare(word: str, language: str) -> str:
+    return spoken_form(word, language) or word.casefold()

@@ -334,7 +334,7 @@ def _anchors(
     """Words found in the recording, by the CTC head where the checkpoint has one."""
     labels = ctc.labels(model)
     if not labels:
-        return by_recognition(script.words, recognise(model, source, levels, settings).words)
+        return by_recognition(script.words, recognise(model, source, levels, settings).words, language)
     index = {label: i for i, label in enumerate(labels)}
     spelled = [(k, [index[c] for c in spoken_form(word) if c in index]) for k, word in enumerate(script.words)]
     spelled = [(k, ids) for k, ids in spelled if ids]
@@ -379,10 +379,8 @@ def _fill(
         low, high = before.end, max(after.start, before.end)
         room = float(active[round(low / STEP) : round(high / STEP)].sum()) * STEP
         tail, middle, head = _parts(range(before.word + 1, after.word), script)
-        for words in (
-            [*tail, *head],
-            middle,
-        ):  # the rest of a sentence that was heard is likelier than one that was not
+        # The rest of a sentence that was heard is likelier than one that was not.
+        for words in ([*tail, *head], middle):
             needed = FASTEST * sum(len(script.words[i]) for i in words)
             if len(words) >= FEW and room < needed:
                 missing += words

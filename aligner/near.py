@@ -10,6 +10,7 @@ import numpy as np
 from aligner.core import TokenFrameMap, Tokens, Word
 
 SHORTEST = 0.01  # seconds; a word with less than this left is not moved
+EARLY = 0.1  # seconds that a word may begin before its first character is heard; 98 of 100 begin by less
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Near:
     end: float
     doubt: float
     heard: bool
+
+    @property
+    def earliest(self) -> float:
+        """When it can begin."""
+        return self.start - (min(self.doubt, EARLY) if self.heard else self.doubt)
 
 
 def of_words(tokens: Tokens, near: Sequence[Near]) -> tuple[Near, ...]:
@@ -74,7 +80,7 @@ def held(evidence: TokenFrameMap, tokens: Tokens, places: Sequence[Near]) -> Tok
     for span, place in zip(tokens.words, places, strict=True):
         values[span.start : span.stop, frames > place.end + place.doubt] -= cost
         # No row but the first one can take the frames before the first word.
-        values[max(span.start, 1) : span.stop, frames < place.start - place.doubt] -= cost
+        values[max(span.start, 1) : span.stop, frames < place.earliest] -= cost
     return TokenFrameMap(values, evidence.frame_duration)
 
 
@@ -98,7 +104,7 @@ def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> 
     found = []
     for word, place, floor, ceiling in zip(words, places, floors, ceilings, strict=True):
         if place.heard:
-            start = np.clip(word.start, place.start - place.doubt, max(place.start, floor))
+            start = np.clip(word.start, place.earliest, max(place.start, floor))
             end = np.clip(word.end, min(place.end, ceiling), place.end + place.doubt)
             word = replace(word, start=float(start), end=float(end)) if end - start >= SHORTEST else word
         found.append(word)

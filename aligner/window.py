@@ -73,10 +73,11 @@ def align_window(
             f"the transcript has {len(tokens)} tokens, the {encoded.duration:.2f} s of audio only {frames} frames: "
             "is it the right transcript?"
         )
-    forced_pass = model.force(encoded, tokens, language)
-    if settings.path in forced.heads:
-        if settings.tokens or settings.saliency:
-            raise SettingError(f"--path {settings.path} reads no attention: it times no tokens and knows no agreement")
+    by_labels = settings.path in forced.heads
+    if by_labels and (settings.tokens or settings.saliency):
+        raise SettingError(f"--path {settings.path} reads no attention: it times no tokens and knows no agreement")
+    forced_pass = None if by_labels and not settings.confidence else model.force(encoded, tokens, language)
+    if by_labels or forced_pass is None:
         timed = forced.time_words(model, encoded, tokens, settings.path, settings.pauses)
     else:
         evidence = aggregate(forced_pass.attention, settings.aggregation, model.alignment_heads)
@@ -86,7 +87,7 @@ def align_window(
         if near and settings.pauses == "trim":
             timed = replace(timed, words=covering(timed.words, places, encoded.duration))
     words = timed.words
-    if settings.confidence:
+    if settings.confidence and forced_pass is not None:
         probabilities = forced_pass.probabilities()
         words = tuple(
             replace(word, probability=float(probabilities[span.start : span.stop].mean()))
