@@ -96,8 +96,11 @@ def explain(
     from aligner.aggregation import aggregate
     from aligner.audio import duration, read_audio
     from aligner.pipeline import align_audio
+    from aligner.recording import of_audio
+    from aligner.regions import loudness
     from aligner.saliency import agreement, compute, evidence
     from aligner.settings import choose
+    from aligner.sound import hugging
     from aligner.textgrid import read_words
     from aligner.warping import warp
     from aligner.words import time_words
@@ -122,6 +125,7 @@ def explain(
         found, attention.frame_duration, attention.values.shape[1], log=method.split(":")[0] == "gradient"
     )
     timed = time_words(warp(evident, settings.path), evident, tokens, encoded.duration, settings.pauses)
+    times = hugging(timed.words, loudness(of_audio(audio)), audio.duration)  # as those from attention
     scores = agreement(attention, found, tokens)
     words = tuple(replace(w, agreement=a) for w, a in zip(alignment.words, scores, strict=True))
     return Explanation(
@@ -133,7 +137,7 @@ def explain(
         attention,
         found,
         method,
-        timed.words,
+        times,
         _matched(gold, words),
     )
 
