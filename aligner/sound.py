@@ -20,7 +20,7 @@ FAINT = 0.25  # of the way from noise floor to peak: last sounds fade
 FAINTEST = 35.0  # dB below the peak; what is left there is room and breath
 PAUSE = 0.15  # seconds between words that make a pause
 CLOSURE = 0.1  # seconds; a shorter silence may be the closure of a stop
-LATER, EARLIER = 0.5, 0.2  # seconds that a word may gain: last sounds fade, first ones hardly do
+LATER, EARLIER = 0.5, 0.1  # seconds that a word may gain: last sounds fade, first ones hardly do
 SHORTEST = 0.04  # seconds that a word keeps
 
 

@@ -24,7 +24,7 @@ def edges(words: tuple[Word, ...]) -> list[tuple[float, float]]:
 
 
 def test_words_at_pauses_are_drawn_to_their_sound() -> None:
-    words = [Word("one", 0.6, 0.8), Word("two", 0.8, 1.2), Word("three", 1.9, 2.6)]
+    words = [Word("one", 0.55, 0.8), Word("two", 0.8, 1.2), Word("three", 1.9, 2.6)]
     found = hugging(words, levels((0.5, 1.4), (2.0, 2.4)), 4.0)
     assert edges(found) == [(0.5, 0.8), (0.8, 1.4), (2.0, 2.4)]
 
