@@ -23,8 +23,6 @@ from aligner.models.base import Encoded, SpeechModel
 
 SCALE = 0.7  # of the phones' scores: neighbouring frames tell much the same
 PRIOR = 0.7  # share of the phones' own frequency that is taken out
-ADVANCE = -0.5  # for entering a phone: few are only a frame long
-WORD_WEIGHT, WORD_BONUS = 1.0, 0.3  # of the bigram, and for every word
 BEAM, WORD_BEAM = 14.0, 10.0  # below the best, where a way is given up; where a word is not ended
 MOST = 3000  # ways that go on from a frame
 
@@ -95,8 +93,7 @@ def most_probable(log_posteriors: NDArray[np.float32], lexicon: Lexicon) -> list
         Empty where only silence is heard.
     """
     emitted = SCALE * (log_posteriors - PRIOR * lexicon.prior)
-    enter = WORD_WEIGHT * (lexicon.ahead - lexicon.ahead[lexicon.parent]) + ADVANCE
-    enter[lexicon.parent == 0] += WORD_BONUS
+    enter = lexicon.ahead - lexicon.ahead[lexicon.parent]
     nowhere = np.zeros(1, np.intp)
     ways, records = _Ways(nowhere, nowhere, nowhere, np.zeros(1, np.float32)), _Records()
     for frame in emitted:
@@ -105,7 +102,7 @@ def most_probable(log_posteriors: NDArray[np.float32], lexicon: Lexicon) -> list
     resting = ways.where(ways.node == 0)
     if not len(resting.node):
         resting = ways
-    total = resting.score + WORD_WEIGHT * lexicon.language.follows(resting.word, np.zeros_like(resting.word))
+    total = resting.score + lexicon.language.follows(resting.word, np.zeros_like(resting.word))
     return [lexicon.language.words[word] for word in records.back_from(int(resting.record[total.argmax()]))]
 
 
@@ -137,7 +134,7 @@ def _ended(ways: _Ways, records: _Records, lexicon: Lexicon) -> _Ways:
     source, place = _expand(lexicon.first_ending[ways.node], lexicon.endings[ways.node])
     word = lexicon.ending[place]
     beyond = lexicon.language.follows(ways.word[source], word) - lexicon.ahead[ways.node[source]] + lexicon.ahead[0]
-    score = (ways.score[source] + WORD_WEIGHT * (beyond + lexicon.weight[place])).astype(np.float32)
+    score = (ways.score[source] + beyond + lexicon.weight[place]).astype(np.float32)
     order = np.lexsort((-score, word))
     order = order[score[order] > ways.score.max() - WORD_BEAM]
     ordered = word[order]

@@ -48,13 +48,13 @@ def best_score(posteriors: np.ndarray, spelled: list[tuple[int, ...]]) -> float:
         for s, phone in enumerate(states):
             options = [score[s]]
             if s and enters[s]:
-                options.append(score[s - 1] + hearing.ADVANCE)
+                options.append(score[s - 1])
                 if states[s - 1] == 0 and s > 1:  # no pause between two words
-                    options.append(score[s - 2] + hearing.ADVANCE)
+                    options.append(score[s - 2])
             elif s:
                 options.append(score[s - 1])
             if k == 0:
-                options = [0.0] if s == 0 else [hearing.ADVANCE] if s == 1 else [-np.inf]
+                options = [0.0] if s < 2 else [-np.inf]
             new[s] = max(options) + hearing.SCALE * frame[phone]
         score = new
     return float(max(score[-1], score[-2] if len(score) > 1 else -np.inf))
@@ -69,12 +69,12 @@ def test_the_search_finds_what_brute_force_finds(seed: int) -> None:
 
     def value(words: tuple[str, ...]) -> float:
         numbers = np.array([0, *(names.index(w) for w in words), 0])
-        language = hearing.WORD_WEIGHT * float(found.language.follows(numbers[:-1], numbers[1:]).sum())
+        language = float(found.language.follows(numbers[:-1], numbers[1:]).sum())
         sounds = max(
-            best_score(posteriors, [way for way, _ in ways]) + hearing.WORD_WEIGHT * sum(weight for _, weight in ways)
+            best_score(posteriors, [way for way, _ in ways]) + sum(weight for _, weight in ways)
             for ways in itertools.product(*(SOUNDS[w].items() for w in words))
         )
-        return language + hearing.WORD_BONUS * len(words) + sounds
+        return language + sounds
 
     candidates = [c for n in range(4) for c in itertools.product(SOUNDS, repeat=n)]
     best = max(candidates, key=value)
