@@ -2,11 +2,13 @@
 
 Attention knows the middle of a word best. Where speech stops, for a pause or
 for good, the level of the recording tells when: a last word is drawn to where
-its sound ends, a first word to where its sound begins.
+its sound ends, a first word to where its sound begins. A pause that a word has
+swallowed is found by the same silence.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,7 +20,8 @@ from aligner.regions import STEP, active
 
 FAINT = 0.25  # of the way from noise floor to peak: last sounds fade
 FAINTEST = 35.0  # dB below the peak; what is left there is room and breath
-PAUSE = 0.15  # seconds between words that make a pause
+PAUSE = 0.15  # seconds between words, or of silence, that make a pause
+BESIDE = 0.1  # seconds from a silence at which words may meet that it parts
 CLOSURE = 0.1  # seconds; a shorter silence may be the closure of a stop
 LATER, EARLIER = 0.5, 0.1  # seconds that a word may gain: last sounds fade, first ones hardly do
 SHORTEST = 0.04  # seconds that a word keeps
@@ -43,6 +46,7 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
         hides all edges it stays.
     """
     begins, ends = _sounds(active(levels, FAINT, FAINTEST))
+    words = _parted(words, ends[:-1], begins[1:])
     found = []
     for i, word in enumerate(words):
         before = words[i - 1].end if i else 0.0
@@ -54,6 +58,22 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
             middle = (word.end + after) / 2
             word = replace(word, end=_last(word, begins, ends, min(middle, word.end + LATER)))
         found.append(word)
+    return tuple(found)
+
+
+def _parted(words: Sequence[Word], silent: NDArray[np.float64], heard: NDArray[np.float64]) -> tuple[Word, ...]:
+    """Words that meet beside a silence, with the silence between them; `silent` and `heard` are its ends."""
+    long = heard - silent >= PAUSE
+    silent, heard = silent[long], heard[long]
+    found = list(words)
+    for i, (word, after) in enumerate(itertools.pairwise(words)):
+        if after.start - word.end >= PAUSE:
+            continue
+        near = np.flatnonzero((silent <= after.start + BESIDE) & (heard >= word.end - BESIDE))
+        for start, end in zip(silent[near], heard[near], strict=True):
+            if start - found[i].start >= SHORTEST and after.end - end >= SHORTEST:
+                found[i], found[i + 1] = replace(found[i], end=float(start)), replace(after, start=float(end))
+                break
     return tuple(found)
 
 

@@ -49,6 +49,15 @@ def test_sound_that_goes_on_is_not_the_words() -> None:
     assert hugging(words, levels((3.0, 3.5)), 4.0) == tuple(words)
 
 
+def test_a_swallowed_pause_is_put_between_the_words() -> None:
+    heard = levels((0.5, 1.2), (1.6, 2.4))
+    for meeting in (1.15, 1.4, 1.65):  # in the silence, or just beside it
+        words = [Word("one", 0.5, meeting), Word("two", meeting, 2.4)]
+        assert edges(hugging(words, heard, 4.0)) == [(0.5, 1.2), (1.6, 2.4)]
+    words = [Word("one", 0.5, 0.9), Word("two", 0.9, 2.4)]  # within a word: perhaps a stop, perhaps a stammer
+    assert edges(hugging(words, heard, 4.0)) == [(0.5, 0.9), (0.9, 2.4)]
+
+
 def test_words_that_meet_stay() -> None:
     words = [Word("one", 0.5, 0.8), Word("two", 0.9, 1.4)]
     assert edges(hugging(words, levels((0.5, 1.4)), 4.0)) == [(0.5, 0.8), (0.9, 1.4)]
