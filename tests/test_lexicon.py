@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +198,24 @@ def test_a_checkpoint_with_a_lexicon_is_recognised_with_it(tmp_path) -> None:  #
     assert aligner.align(recording, model=bare).provenance["recogniser"] == "decoder"
     with pytest.raises(aligner.AlignerError, match="has no lexicon: use --recogniser decoder"):
         aligner.align(recording, model=bare, recogniser="lexicon")
+
+
+@pytest.mark.skipif(
+    ctypes.util.find_library("espeak-ng") is None, reason="libespeak-ng is not installed (make engines)"
+)
+def test_pronunciations_weigh_as_often_as_they_are_heard(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from data.lexicon import phone_prior, weighed
+    from data.pronounce import PHONES
+
+    silence, weak, strong = 0, PHONES.index("@"), PHONES.index("eI")
+    said = [weak, weak, weak, strong]
+    words = [["a", [k + 0.5, k + 1.0]] for k in range(len(said))]
+    (tmp_path / "index.jsonl").write_text("")
+    line = {"id": "u", "words": words, "sounds": [[sound] for sound in said]}
+    (tmp_path / "estimated.jsonl").write_text(json.dumps(line) + "\n")
+    found = weighed(["a", "hello"], [tmp_path])
+    assert found["a"] == {(strong,): pytest.approx(np.log(2 / 4)), (weak,): 0.0}
+    assert list(found["hello"].values()) == [0.0]
+    seconds = np.exp(phone_prior([tmp_path]))
+    assert seconds.sum() == pytest.approx(1)
+    assert seconds[[silence, weak, strong]] == pytest.approx(np.array([1 + 2.0, 1 + 1.5, 1 + 0.5]) / (len(PHONES) + 4))
