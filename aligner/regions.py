@@ -87,29 +87,33 @@ def energy_regions(recording: Recording, levels: NDArray[np.float32]) -> tuple[R
     return _regions(active(levels), recording.duration)
 
 
-def active(levels: NDArray[np.float32], share: float = 1 / 3, depth: float = np.inf) -> NDArray[np.bool_]:
-    """Whether each 10 ms stands out from the recording's noise floor.
+def active(
+    levels: NDArray[np.float32], share: float = 1 / 3, depth: float = np.inf, width: float = 60.0
+) -> NDArray[np.bool_]:
+    """Whether each 10 ms stands out from the noise floor around it.
 
     Parameters
     ----------
     levels : float32 array, shape (frames,)
         From `loudness`.
     share : float
-        Of the way from the floor to the peak of the minute around, in dB: what must be passed.
+        Of the way from the floor to the peak around, in dB: what must be passed.
     depth : float
         dB below the peak that must be passed too, in recordings without noise.
+    width : float
+        Seconds of the blocks that floor and peak are taken from, with half a block at either side.
     """
     from scipy.ndimage import median_filter
 
     if not len(levels):
         return np.zeros(0, bool)
     smooth = median_filter(levels, 5)
-    found: NDArray[np.bool_] = smooth > _gate(smooth, share, depth)
+    found: NDArray[np.bool_] = smooth > _gate(smooth, share, depth, width)
     return found
 
 
-def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float = 60.0) -> NDArray[np.float32]:
-    """Threshold of each frame: a share of the way from floor to peak of the minute around it."""
+def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float) -> NDArray[np.float32]:
+    """Threshold of each frame: a share of the way from floor to peak around it."""
     span = round(width / STEP)
     gate = np.empty_like(levels)
     for start in range(0, len(levels), span):

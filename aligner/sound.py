@@ -20,6 +20,7 @@ from aligner.regions import STEP, active
 
 FAINT = 0.25  # of the way from noise floor to peak: last sounds fade
 FAINTEST = 35.0  # dB below the peak; what is left there is room and breath
+AROUND = 4.0  # seconds; noise farther away says nothing about this sound
 PAUSE = 0.15  # seconds between words, or of silence, that make a pause
 BESIDE = 0.1  # seconds from a silence at which words may meet that it parts
 CLOSURE = 0.1  # seconds; a shorter silence may be the closure of a stop
@@ -45,7 +46,7 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
         A word moves only to an edge of sound within its reach; in noise that
         hides all edges it stays.
     """
-    begins, ends = _sounds(active(levels, FAINT, FAINTEST))
+    begins, ends = _sounds(active(levels, FAINT, FAINTEST, AROUND))
     words = _parted(words, ends[:-1], begins[1:])
     found = []
     for i, word in enumerate(words):
