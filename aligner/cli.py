@@ -180,7 +180,9 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
         raise kind(str(error)) from None
     except KeyboardInterrupt:
         click.echo("Interrupted; finished files are whole, --resume continues.", err=True)
-        context.exit(130)
+        sys.stdout.flush()
+        # Interrupted while an extension module loads, Python would end as killed by the signal, whatever the code.
+        os._exit(130)
     context.exit(1 if failed else 0)
 
 
