@@ -70,7 +70,7 @@ def _parted(words: Sequence[Word], silent: NDArray[np.float64], heard: NDArray[n
     for i, (word, after) in enumerate(itertools.pairwise(words)):
         if after.start - word.end >= PAUSE:
             continue
-        near = np.flatnonzero((silent <= after.start + BESIDE) & (heard >= word.end - BESIDE))
+        near = slice(np.searchsorted(heard, word.end - BESIDE), np.searchsorted(silent, after.start + BESIDE, "right"))
         for start, end in zip(silent[near], heard[near], strict=True):
             if start - found[i].start >= SHORTEST and after.end - end >= SHORTEST:
                 found[i], found[i + 1] = replace(found[i], end=float(start)), replace(after, start=float(end))
@@ -82,8 +82,8 @@ def _sounds(heard: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.f
     """Seconds at which sounds begin and end; silence as short as a closure does not part two."""
     steps = np.diff(np.concatenate([[0], heard.view(np.int8), [0]]))
     begins, ends = np.flatnonzero(steps == 1) * STEP, np.flatnonzero(steps == -1) * STEP
-    apart = begins[1:] - ends[:-1] > CLOSURE
-    return begins[np.append(True, apart)][: len(begins)], ends[np.append(apart, True)][: len(ends)]
+    close = np.flatnonzero(begins[1:] - ends[:-1] <= CLOSURE)
+    return np.delete(begins, close + 1), np.delete(ends, close)
 
 
 def _last(word: Word, begins: NDArray[np.float64], ends: NDArray[np.float64], latest: float) -> float:

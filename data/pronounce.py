@@ -26,7 +26,7 @@ _SAME = {
 _SPLIT = {"@L": ("@", "l"), "i@3": ("i:", "3"), "U@": ("U", "3"), "aI3": ("aI", "3"), "aI@": ("aI", "@")}
 _LABEL = {phone: i for i, phone in enumerate(PHONES)}
 # What a word in the flow of speech often becomes (Jurafsky et al., "The effect of language model probability on
-# pronunciation reduction", 2001, name most of them), beside how espeak-ng says it on its own.
+# pronunciation reduction", 2001, measure ten of them), beside how espeak-ng says it on its own.
 _WEAK = {
     "a": "@|eI", "an": "@ n|a n", "and": "@ n|@ n d|a n d", "any": "E n i:", "are": "3|A@", "as": "@ z|a z",
     "at": "@ t|a t", "be": "b I", "because": "b I k @ z|b I k O: z|k @ z", "been": "b I n|b E n", "but": "b @ t|b V t",

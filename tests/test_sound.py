@@ -47,6 +47,7 @@ def test_sound_that_goes_on_is_not_the_words() -> None:
     assert hugging(words, levels((0.1, 3.9)), 4.0) == tuple(words)
     assert hugging(words, levels(seconds=4.0), 4.0) == tuple(words)
     assert hugging(words, levels((3.0, 3.5)), 4.0) == tuple(words)
+    assert hugging(words, levels(floor=-100.0), 4.0) == tuple(words)  # nothing is heard
 
 
 def test_a_swallowed_pause_is_put_between_the_words() -> None:
