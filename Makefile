@@ -56,7 +56,7 @@ lint: .venv/test
 model: .venv/test engines
 	$(BIN)/python -m pip install --quiet pocketsphinx  # for its language model
 	$(BIN)/python -m data.prepare real $(CORPORA)/training -o $(BUILD)/features/real
-	$(BIN)/python -m data.prepare synthetic $(CORPORA)/text/public-domain.txt -o $(BUILD)/features/synthetic --hours 14
+	$(BIN)/python -m data.prepare synthetic $(CORPORA)/text/public-domain.txt -o $(BUILD)/features/synthetic --hours 24
 	$(TRAIN) $(BUILD)/features/synthetic -o $(BUILD)/first --steps $(FIRST)
 	$(BIN)/python -m data.align $(BUILD)/features/real $(BUILD)/features/synthetic --model $(BUILD)/first/last.pt
 	$(TRAIN) $(BUILD)/features/real $(BUILD)/features/synthetic \

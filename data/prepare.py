@@ -35,9 +35,11 @@ from data.synthesize import (
     Flite,
     Speech,
 )
+from data.variants import random_variant
 
 HELD_OUT_SPEAKERS = 0.05  # of speakers in sets with more than ten
 HELD_OUT_TEXTS = 0.03  # by text, over all sets
+RANDOM_VARIANTS = 0.5  # of the espeak-ng phrases that are trained on: in a voice that is never heard again
 
 
 def fraction(text: str) -> float:
@@ -128,7 +130,10 @@ def speak_phrase(
         voice = voices[int(rng.integers(len(voices)))]
         return flite.speak(words, voice, breaks=breaks, stretch=float(rng.uniform(0.8, 1.25)))
     variants = [v for v in ESPEAK_VARIANTS if (v in HELD_OUT_VARIANTS) == held_out]
-    voice = f"{ESPEAK_ACCENTS[int(rng.integers(len(ESPEAK_ACCENTS)))]}+{variants[int(rng.integers(len(variants)))]}"
+    variant = variants[int(rng.integers(len(variants)))]
+    if not held_out and rng.random() < RANDOM_VARIANTS:
+        variant = espeak.set_variant(random_variant(rng))
+    voice = f"{ESPEAK_ACCENTS[int(rng.integers(len(ESPEAK_ACCENTS)))]}+{variant}"
     return espeak.speak(
         words, voice, breaks=breaks, rate=int(rng.integers(120, 230)), pitch=int(rng.integers(20, 85)),
         pitch_range=int(rng.integers(20, 90)), word_gap=int(rng.integers(0, 3)) if rng.random() < 0.2 else 0,

@@ -10,9 +10,12 @@ import ctypes
 import ctypes.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy.signal import resample_poly
+
+from data.variants import NAME, VariantFolder
 
 SAMPLE_RATE = 16_000
 
@@ -113,11 +116,26 @@ class Espeak:
         if name is None:
             raise OSError("libespeak-ng is not installed: install the packages espeak-ng and libespeak-ng1")
         self._library = ctypes.CDLL(name)
-        self.rate = self._library.espeak_Initialize(2, 0, None, 1)
         self._audio: list[np.ndarray] = []
         self._events: list[tuple[int, int, int, str]] = []
         self._callback = _CALLBACK(self._receive)  # kept alive for the library
+        self._variants: VariantFolder | None = None
+        self._start(None)
+
+    def _start(self, data: Path | None) -> None:
+        self.rate = self._library.espeak_Initialize(2, 0, data and str(data).encode(), 1)
         self._library.espeak_SetSynthCallback(self._callback)
+
+    def set_variant(self, text: str) -> str:
+        """Make the text of a variant file a variant: its name, to stand behind a voice and a plus."""
+        if self._variants is None:
+            data = ctypes.c_char_p()
+            self._library.espeak_Info.restype = ctypes.c_char_p
+            self._library.espeak_Info(ctypes.byref(data))
+            self._variants = VariantFolder(Path((data.value or b"").decode()))
+            self._start(self._variants.path)
+        self._variants.write(text)
+        return NAME
 
     def _receive(self, wav, count, events) -> int:  # type: ignore[no-untyped-def]
         if count > 0 and wav:

@@ -43,14 +43,17 @@ from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encod
 
 import_torchaudio()
 from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa: E402  (after the guard)
+from transformers.audio_utils import hertz_to_mel, mel_to_hertz  # noqa: E402
 
 GUIDED_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3))  # (layer, head)
 FRAME = 0.02  # seconds per encoder frame
 WEIGHTS = {"text": 1.0, "ctc": 0.3, "guide": 0.3, "frame": 0.3, "phone": 1.0}
 PEAK_RATE, WARMUP = 7e-4, 150
 BATCH_FRAMES = 3_000  # feature frames a batch of one worker, padding included
-DECODER_FROM = 0.65  # share of a run after which every batch trains the decoder as well as the encoder
+DECODER_FROM = 0.72  # share of a run after which every batch trains the decoder as well as the encoder
 ENCODER_ONLY = 0.88  # share of the batches before that train the encoder alone
+OTHER_VOICE = 0.5  # share of the utterances heard as if another voice had spoken
+_CENTRES = mel_to_hertz(np.linspace(0, hertz_to_mel(8000.0, "slaney"), 82)[1:-1], "slaney")  # of the mel bands, Hz
 _LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
 
 
@@ -204,6 +207,19 @@ def stretched(item: Item, factor: float) -> Item:
     return Item(mel[low] * (1 - weight) + mel[low + 1] * weight, item.text, words, item.exact)
 
 
+def other_voice(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Features as if a longer or shorter vocal tract had spoken through another microphone.
+
+    Frequencies are scaled (vocal tract length perturbation, Jaitly and Hinton 2013) and a smooth response is added.
+    """
+    position = np.interp(_CENTRES * rng.uniform(0.84, 1.2), _CENTRES, np.arange(80))
+    low = np.minimum(position.astype(int), 78)
+    weight = (position - low).astype(np.float32)
+    warped = mel[:, low] * (1 - weight) + mel[:, low + 1] * weight
+    response = np.interp(np.arange(80), np.linspace(0, 79, 5), rng.normal(0, 0.08, 5))
+    return (warped + response).astype(np.float32)
+
+
 def with_noise(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Features as if steady coloured noise had been added: powers add, here in Whisper's scaled logarithm."""
     level = mel.max() - rng.uniform(0.35, 1.4) + np.linspace(0, rng.uniform(-0.5, 0.2), 80)
@@ -263,6 +279,8 @@ def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> 
     tokens, ctc, frames, guides, labels, phones, timed, exact = [], [], [], [], [], [], [], []
     for i, item in enumerate(items):
         part = item.mel.astype(np.float32)
+        if training and rng.random() < OTHER_VOICE:
+            part = other_voice(part, rng)
         if training and not item.exact and rng.random() < 0.2:  # synthetic speech is noisy already
             part = with_noise(part, rng)
         floor = max(float(part.max()) - 2.0, -1.5)

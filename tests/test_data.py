@@ -11,6 +11,7 @@ import pytest
 from data.augment import augment, pad, speed
 from data.pronounce import PHONES, phone_edges, pronounce, pronunciations
 from data.synthesize import SAMPLE_RATE, Espeak, Flite, TimedWord, _espeak_words, character_boundaries
+from data.variants import random_variant
 from data.vocabulary import CTC_LABELS, END, NO_TIMESTAMPS, START, TOKENS, encode
 
 needs_engines = pytest.mark.skipif(
@@ -64,6 +65,43 @@ def test_gold_agrees_with_energy_after_the_whole_chain() -> None:
     assert len(errors) > 150
     assert abs(np.median(errors)) <= 0.005
     assert np.percentile(np.abs(errors), 95) <= 0.040
+
+
+@needs_engines
+def test_random_variants_are_voices_of_their_own_with_exact_times() -> None:
+    rng = np.random.default_rng(4)
+    espeak = Espeak()
+    words = SENTENCES[0].split()
+    centroids, errors = [], []
+    for _ in range(12):
+        name = espeak.set_variant(random_variant(rng))
+        speech = espeak.speak(words, f"en-us+{name}", breaks=frozenset({1, 4}))
+        assert speech is not None and speech.voice == "espeak:en-us+random"
+        power = np.abs(np.fft.rfft(speech.samples)) ** 2
+        centroids.append(np.average(np.fft.rfftfreq(len(speech.samples), 1 / SAMPLE_RATE), weights=power))
+        errors += onset_errors(speech.samples, speech.words)
+    assert max(centroids) > 1.5 * min(centroids)
+    assert len(errors) > 20
+    assert abs(np.median(errors)) <= 0.005
+    assert espeak.speak(words, "en-us+f2") is not None  # espeak-ng's own are still there
+
+
+def test_random_variants_are_seeded() -> None:
+    assert random_variant(np.random.default_rng(1)) == random_variant(np.random.default_rng(1))
+
+
+def test_another_voice_moves_formants_and_keeps_time() -> None:
+    from data.train import other_voice
+
+    mel = np.full((50, 80), -1.0, np.float32)
+    mel[20:30, 40] = 1.0  # one band, for a while
+    moved = [other_voice(mel, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(m.shape == mel.shape and m.dtype == np.float32 for m in moved)
+    peaks = {int(np.argmax(m[25] - m[0])) for m in moved}
+    assert len(peaks) > 5 and all(33 <= peak <= 47 for peak in peaks)
+    for m in moved:
+        loud = np.abs(m - m[0]).max(1) > 0.5
+        assert np.array_equal(np.flatnonzero(loud), np.arange(20, 30))
 
 
 def test_speed_and_padding_move_times_with_the_sound() -> None:
