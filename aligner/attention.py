@@ -140,13 +140,13 @@ def median_filter(values: Array, width: int, repeat: bool = False) -> Array:
     half = width // 2
     if half == 0 or values.shape[-1] <= half:
         return values
-    flat = values.reshape(-1, values.shape[-1])
+    n_frames = values.shape[-1]
+    flat = values.reshape(-1, n_frames)
     result = np.empty_like(flat)
-    for first in range(0, len(flat), 32):  # blocks that stay in the cache
-        block = flat[first : first + 32]
-        padded = np.pad(block, ((0, 0), (half, half)), mode="symmetric" if repeat else "reflect")
-        planes = [padded[:, k : k + block.shape[1]] for k in range(width)]
-        result[first : first + 32] = _median_of(planes)
+    mirrored = np.pad(np.arange(n_frames), half, mode="symmetric" if repeat else "reflect")
+    for first in range(0, len(flat), 16):  # blocks that stay in the cache
+        padded = flat[first : first + 16][:, mirrored]
+        result[first : first + 16] = _median_of([padded[:, k : k + n_frames] for k in range(width)])
     return result.reshape(values.shape)
 
 
@@ -158,17 +158,23 @@ def _median_of(planes: list[Array]) -> Array:
     """
     if len(planes) == 1:
         return planes[0]
-    held, waiting = list(planes[: len(planes) // 2 + 2]), list(planes[len(planes) // 2 + 2 :])
+    count = len(planes) // 2 + 2
+    held, waiting = planes[:count], planes[count:]
     while True:
-        for i in range(len(held) - 1):  # the largest to the back
-            held[i], held[i + 1] = np.minimum(held[i], held[i + 1]), np.maximum(held[i], held[i + 1])
-        held.pop()
-        for i in range(len(held) - 1, 0, -1):  # the smallest to the front
-            held[i - 1], held[i] = np.minimum(held[i - 1], held[i]), np.maximum(held[i - 1], held[i])
-        held.pop(0)
+        held = _without(held, np.maximum, np.minimum)
+        held = _without(held, np.minimum, np.maximum)
         if not waiting:
             return held[0]
         held.append(waiting.pop())
+
+
+def _without(held: list[Array], extreme: np.ufunc, other: np.ufunc) -> list[Array]:
+    """Several arrays but the extremes of each element, which pass from array to array and out."""
+    passing, kept = held[0], []
+    for plane in held[1:-1]:
+        kept.append(other(passing, plane))
+        passing = extreme(passing, plane)
+    return [*kept, other(passing, held[-1])]
 
 
 def apply(values: Array, rows: Rows, names: tuple[str, ...]) -> tuple[Array, Rows]:

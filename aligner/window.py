@@ -76,18 +76,19 @@ def align_window(
     by_labels = settings.path in forced.heads
     if by_labels and (settings.tokens or settings.saliency):
         raise SettingError(f"--path {settings.path} reads no attention: it times no tokens and knows no agreement")
-    forced_pass = None if by_labels and not settings.confidence else model.force(encoded, tokens, language)
-    if by_labels or forced_pass is None:
+    forced_pass = model.force(encoded, tokens, language) if settings.confidence else None
+    if by_labels:
         timed = forced.time_words(model, encoded, tokens, settings.path, settings.pauses)
     else:
-        evidence = aggregate(forced_pass.attention, settings.aggregation, model.alignment_heads)
+        attention = forced_pass.attention if forced_pass else model.attend(encoded, tokens, language)
+        evidence = aggregate(attention, settings.aggregation, model.alignment_heads)
         places = of_words(tokens, near) if near else ()
         path = warp(held(evidence, tokens, places) if near else evidence, settings.path)
         timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
         if near and settings.pauses == "trim":
             timed = replace(timed, words=covering(timed.words, places, encoded.duration))
     words = timed.words
-    if settings.confidence and forced_pass is not None:
+    if forced_pass:
         probabilities = forced_pass.probabilities()
         words = tuple(
             replace(word, probability=float(probabilities[span.start : span.stop].mean()))

@@ -170,6 +170,7 @@ def test_attention_without_and_with_spurious_hooks(model: Any) -> None:
     encoded, tokens = model.encode(noise(1.0)), model.tokenize("one two")
     first = model.attend(encoded, tokens).logits
     np.testing.assert_array_equal(model.attend(encoded, tokens).logits, first)
+    np.testing.assert_array_equal(model.force(encoded, tokens).attention.logits, first)
     projections = [m for layer in model.network.model.decoder.layers for m in layer.encoder_attn.children()]
     assert not any(module._forward_hooks for module in projections)  # none stays behind
 

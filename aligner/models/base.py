@@ -119,7 +119,7 @@ class SpeechModel(Protocol):
         """One teacher-forced pass of a text over a window."""
 
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
-        """The attention of `force`."""
+        """The attention of `force`, for less where that is all that is wanted."""
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-softmax (batch, tokens + 1, vocabulary) of teacher-forced passes over encoder states

@@ -139,6 +139,10 @@ def _hub_answers(name: str) -> bool:
         return False
 
 
+class _AllSeen(Exception):
+    """The decoder has computed all that was asked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class _ForcedPass:
     """See `aligner.models.base.ForcedPass`.
@@ -407,19 +411,55 @@ class WhisperModel:
             )
 
     @contextmanager
-    def _projections(self) -> Iterator[list[list[torch.Tensor]]]:
-        """Queries and keys of every cross-attention while the decoder runs."""
+    def _projections(self, and_no_more: bool = False) -> Iterator[list[list[torch.Tensor]]]:
+        """Queries and keys of every cross-attention while the decoder runs; it may be left as soon as all are there."""
         layers = self.network.model.decoder.layers
         seen: list[list[torch.Tensor]] = [[] for _ in layers]
+
+        def note(found: list[torch.Tensor], projected: torch.Tensor) -> None:
+            found.append(projected)
+            if and_no_more and all(len(both) == 2 for both in seen):
+                raise _AllSeen
+
         handles = []
         for layer, found in zip(layers, seen, strict=True):
             for projection in (layer.encoder_attn.q_proj, layer.encoder_attn.k_proj):
-                handles.append(projection.register_forward_hook(lambda _m, _i, out, found=found: found.append(out)))
+                handles.append(projection.register_forward_hook(lambda _m, _i, out, found=found: note(found, out)))
         try:
             yield seen
+        except _AllSeen:
+            pass
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _decoder_pass(self, encoded: Encoded, ids: Sequence[int]) -> torch.Tensor:
+        """Decoder output for every position, shape (positions, width)."""
+        output = self.network.model.decoder(
+            input_ids=torch.tensor([ids], device=self.device),
+            encoder_hidden_states=encoded.states[None],
+            use_cache=False,
+        )
+        hidden: torch.Tensor = output.last_hidden_state[0]
+        return hidden
+
+    def _forced_ids(self, tokens: Tokens, language: str | None) -> tuple[list[int], int]:
+        """Prompt, text and end of a teacher-forced pass, and the position that predicts the first text token."""
+        self._check_length(tokens)
+        prompt = self._prompt(language)
+        return [*prompt, *tokens.ids, self._end], len(prompt) - 1
+
+    def _scores(self, projections: list[list[torch.Tensor]], encoded: Encoded, first: int) -> AttentionMap:
+        """Scores of every layer and head from its queries and keys."""
+        heads = self.network.config.decoder_attention_heads
+        shape = (len(projections), heads, projections[0][0].shape[1], encoded.states.shape[0])
+        logits = torch.empty(shape, device=self.device)
+        for scores, (queries, keys) in zip(logits, projections, strict=True):
+            query, key = (part[0].float().unflatten(-1, (heads, -1)).transpose(0, 1) for part in (queries, keys))
+            torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(1, 2), out=scores)
+        return AttentionMap(
+            logits.cpu().numpy(), self.real_frames(encoded), self.frame_duration, prefix=first, suffix=1
+        )
 
     def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> _ForcedPass:
         """One teacher-forced pass; see `SpeechModel`.
@@ -429,27 +469,19 @@ class WhisperModel:
         InputError
             More tokens than the decoder takes.
         """
-        self._check_length(tokens)
-        prompt = self._prompt(language)
-        ids = torch.tensor([[*prompt, *tokens.ids, self._end]], device=self.device)
-        layers, heads = self.network.config.decoder_layers, self.network.config.decoder_attention_heads
+        ids, first = self._forced_ids(tokens, language)
         with torch.inference_mode(), self._projections() as projections:
-            hidden = self.network.model.decoder(
-                input_ids=ids, encoder_hidden_states=encoded.states[None], use_cache=False
-            ).last_hidden_state[0]
-            logits = torch.empty(layers, heads, ids.shape[1], encoded.states.shape[0], device=self.device)
-            for scores, (queries, keys) in zip(logits, projections, strict=True):
-                query, key = (part[0].float().unflatten(-1, (heads, -1)).transpose(0, 1) for part in (queries, keys))
-                torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(1, 2), out=scores)
-        first = len(prompt) - 1
-        attention = AttentionMap(
-            logits.cpu().numpy(), self.real_frames(encoded), self.frame_duration, prefix=first, suffix=1
-        )
+            hidden = self._decoder_pass(encoded, ids)
+            attention = self._scores(projections, encoded, first)
         return _ForcedPass(attention, hidden[first : first + len(tokens)], tokens, self.network.proj_out)
 
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
-        """Cross-attention scores of one teacher-forced pass; see `SpeechModel`."""
-        return self.force(encoded, tokens, language).attention
+        """Cross-attention scores of one teacher-forced pass, which ends where they are known; see `SpeechModel`."""
+        ids, first = self._forced_ids(tokens, language)
+        with torch.inference_mode():
+            with self._projections(and_no_more=True) as projections:
+                self._decoder_pass(encoded, ids)
+            return self._scores(projections, encoded, first)
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-probabilities of teacher-forced passes over a batch of encoder states; see `SpeechModel`."""
