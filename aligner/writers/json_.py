@@ -66,7 +66,9 @@ class Json:
 
     def write(self, alignment: Alignment, path: Path, options: WriterOptions) -> None:
         """See `Format`."""
-        path.write_text(json.dumps(as_dict(alignment), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:  # piece by piece: hours of words make a long text
+            json.dump(as_dict(alignment), file, ensure_ascii=False, indent=1)
+            file.write("\n")
 
     def read(self, path: Path) -> tuple[Word, ...]:
         """See `Format`."""
