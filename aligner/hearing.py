@@ -22,7 +22,7 @@ from aligner.lexicon import Lexicon
 from aligner.models.base import Encoded, SpeechModel
 
 SCALE = 0.7  # of the phones' scores: neighbouring frames tell much the same
-PRIOR = 0.7  # share of the phones' own frequency that is taken out
+PRIOR = 0.9  # share of the phones' own frequency that is taken out
 BEAM, WORD_BEAM = 14.0, 10.0  # below the best, where a way is given up; where a word is not ended
 MOST = 3000  # ways that go on from a frame
 

@@ -5,8 +5,8 @@ the encoder, of phones and of characters, wherever word times are known: exact
 for synthetic speech, estimated by an earlier model for real speech
 (`data.align`); and on synthetic speech only, guided attention on the
 designated cross-attention heads (`GUIDED_HEADS`). Every other head learns
-freely. In the first half of a run some batches train the encoder alone: it is
-what takes longest to learn.
+freely. For most of a run most batches train the encoder alone: it is what
+takes longest to learn.
 
 A run folder holds `last.pt` (model, optimiser, position in the data), written
 every few minutes, and `log.jsonl`. The same command resumes it; the order of
