@@ -85,7 +85,7 @@ class _Counting:
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> object:
-        if name in ("encode", "force", "transcribe_all"):
+        if name in ("encode", "force", "attend", "transcribe_all"):
             self.calls.append(name)
         return getattr(self._model, name)
 
@@ -93,7 +93,7 @@ class _Counting:
 def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: SpeechModel, audio: Audio) -> None:
     counting = _Counting(model)
     align_audio(counting, audio, TEXT, choose(confidence=False))  # type: ignore[arg-type]
-    assert counting.calls == ["encode", "force"]
+    assert counting.calls == ["encode", "attend"]
     counting.calls.clear()
     align_audio(counting, audio, None, choose(recogniser="decoder"))  # type: ignore[arg-type]
     assert counting.calls == ["encode", "transcribe_all", "force"]
