@@ -267,3 +267,28 @@ def test_an_interrupted_run_continues_as_if_it_had_not_been(feature_set, tmp_pat
     whole, resumed = train("whole", 6), train("resumed", 2, 6)
     for name, weight in whole.items():
         torch.testing.assert_close(resumed[name], weight, rtol=1e-4, atol=1e-5)
+
+
+@needs_engines
+def test_a_short_text_is_split_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from click.testing import CliRunner
+
+    from data.prepare import main
+
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(SENTENCES))
+    options = ["--hours", "0.002", "--held-out-hours", "0.001", "--processes", "1"]
+    done = CliRunner().invoke(main, ["synthetic", str(text), "-o", str(tmp_path / "out"), *options])
+    assert done.exit_code == 0, done.output
+    texts = {}
+    for part in ("part0", "held-out"):
+        lines = (tmp_path / "out" / part / "index.jsonl").read_text().splitlines()
+        texts[part] = {entry["text"] for entry in map(json.loads, lines)}
+    assert texts["held-out"]
+    spoken = {
+        part: {s for s in SENTENCES for t in found if len(t.split()) > 2 and t in s} for part, found in texts.items()
+    }
+    assert spoken["part0"] and spoken["part0"].isdisjoint(spoken["held-out"])
+    text.write_text(SENTENCES[0])
+    done = CliRunner().invoke(main, ["synthetic", str(text), "-o", str(tmp_path / "one"), *options])
+    assert done.exit_code != 0 and "two different sentences" in done.output
