@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import Pool
@@ -203,9 +204,10 @@ def real(folders: tuple[Path, ...], output: Path, augmented: bool, processes: in
 def synthetic(text: Path, output: Path, hours: float, held_out_hours: float, processes: int, seed: int) -> None:
     """Synthetic speech reading the sentences of TEXT, one a line."""
     lines = [line for line in text.read_text().splitlines() if line.strip()]
-    least = min(map(fraction, lines), default=0.0)  # of a short text, at least this one is held out
-    held = [line for line in lines if fraction(line) < HELD_OUT_TEXTS or fraction(line) == least]
-    train = [line for line in lines if fraction(line) >= HELD_OUT_TEXTS and fraction(line) != least]
+    # Of a short text, at least one sentence is held out.
+    bound = max(HELD_OUT_TEXTS, math.nextafter(min(map(fraction, lines), default=0.0), 1.0))
+    held = [line for line in lines if fraction(line) < bound]
+    train = [line for line in lines if fraction(line) >= bound]
     if not train:
         sys.exit(f"{text} needs at least two different sentences, one a line: one of them is held out")
     jobs = [(output / f"part{k}", train, hours / processes, False, seed + k) for k in range(processes)]

@@ -193,18 +193,23 @@ def pieces(item: Item, longest: int, rng: np.random.Generator) -> list[Item]:
     return found
 
 
+def between_rows(rows: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Rows at fractional positions, interpolated linearly; at least two are needed."""
+    low = np.minimum(position.astype(int), len(rows) - 2)
+    weight = (position - low)[:, None].astype(np.float32)
+    found: np.ndarray = rows[low] * (1 - weight) + rows[low + 1] * weight
+    return found
+
+
 def stretched(item: Item, factor: float) -> Item:
     """An utterance `factor` times as long, its features interpolated."""
     n = len(item.mel)
     if factor == 1 or n < 2:
         return item
     position = np.linspace(0, n - 1, round(n * factor))
-    low = np.minimum(position.astype(int), n - 2)
-    weight = (position - low)[:, None].astype(np.float32)
-    mel = item.mel.astype(np.float32)
     scale = len(position) / n
     words = None if item.words is None else [word.moved(0.0, scale) for word in item.words]
-    return Item(mel[low] * (1 - weight) + mel[low + 1] * weight, item.text, words, item.exact)
+    return Item(between_rows(item.mel.astype(np.float32), position), item.text, words, item.exact)
 
 
 def other_voice(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -213,11 +218,8 @@ def other_voice(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Frequencies are scaled (vocal tract length perturbation, Jaitly and Hinton 2013) and a smooth response is added.
     """
     position = np.interp(_CENTRES * rng.uniform(0.84, 1.2), _CENTRES, np.arange(80))
-    low = np.minimum(position.astype(int), 78)
-    weight = (position - low).astype(np.float32)
-    warped = mel[:, low] * (1 - weight) + mel[:, low + 1] * weight
     response = np.interp(np.arange(80), np.linspace(0, 79, 5), rng.normal(0, 0.08, 5))
-    return (warped + response).astype(np.float32)
+    return (between_rows(mel.T, position).T + response).astype(np.float32)
 
 
 def with_noise(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
