@@ -165,6 +165,7 @@ def _synthetic_job(job: tuple[Path, list[str], float, bool, int]) -> None:
         total += len(samples) / SAMPLE_RATE
         n += 1
     writer.close()
+    espeak.close()
 
 
 def _run(function: Callable[[Any], None], jobs: list[Any], processes: int) -> None:

@@ -137,6 +137,11 @@ class Espeak:
         self._variants.write(text)
         return NAME
 
+    def close(self) -> None:
+        """Remove the files of `set_variant`: a worker of a pool ends without cleaning up, and the callback holds itself."""
+        if self._variants is not None:
+            self._variants.close()
+
     def _receive(self, wav, count, events) -> int:  # type: ignore[no-untyped-def]
         if count > 0 and wav:
             self._audio.append(np.ctypeslib.as_array(wav, (count,)).copy())

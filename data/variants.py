@@ -39,7 +39,7 @@ def random_variant(rng: np.random.Generator) -> str:
 
 
 class VariantFolder:
-    """A copy, by links, of espeak-ng's data that has one variant more; gone with the object."""
+    """A copy, by links, of espeak-ng's data that has one variant more, until it is closed."""
 
     def __init__(self, data: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="espeak-")
@@ -56,3 +56,7 @@ class VariantFolder:
     def write(self, text: str) -> None:
         """Make `text` the variant that is called `NAME`."""
         self._file.write_text(text)
+
+    def close(self) -> None:
+        """Remove the copy."""
+        self._folder.cleanup()

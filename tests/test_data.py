@@ -84,6 +84,9 @@ def test_random_variants_are_voices_of_their_own_with_exact_times() -> None:
     assert len(errors) > 20
     assert abs(np.median(errors)) <= 0.005
     assert espeak.speak(words, "en-us+f2") is not None  # espeak-ng's own are still there
+    assert espeak._variants is not None and espeak._variants.path.is_dir()
+    espeak.close()
+    assert not espeak._variants.path.exists()
 
 
 def test_random_variants_are_seeded() -> None:
