@@ -12,7 +12,7 @@ STEPS ?= 10000
 # Two processes of one thread each: on two cores half as fast again as one process. On a GPU: TRAIN='.venv/bin/python -m data.train'.
 TRAIN ?= $(BIN)/python -m torch.distributed.run --nproc-per-node 2 -m data.train
 
-ENGINES := espeak-ng libespeak-ng1 espeak-ng-data flite libflite1
+ENGINES := espeak-ng libespeak-ng1 espeak-ng-data flite libflite1 festival festvox-kdlpc16k
 # Common words that the training texts may lack; optional.
 WORDS := $(foreach size,10 20 35,$(wildcard /usr/share/dict/scowl/english-words.$(size) /usr/share/dict/scowl/american-words.$(size)))
 
@@ -41,7 +41,7 @@ test: .venv/test engines
 
 # Speech synthesisers, for training and for the tests of its recipe; without them those tests are skipped.
 engines:
-	@ldconfig -p | grep -q libespeak-ng && ldconfig -p | grep -q libflite || \
+	@ldconfig -p | grep -q libespeak-ng && ldconfig -p | grep -q libflite && command -v festival > /dev/null || \
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(ENGINES) > /dev/null; } || \
 	  echo "not installed: $(ENGINES)"

@@ -28,7 +28,10 @@ from aligner.recognition import choose, recognisers
 from aligner.settings import Settings
 from aligner.window import align_window
 
-GROUPS = {"synthetic": "synthetic, held-out voices and sentences"}
+GROUPS = {
+    "synthetic-clean": "synthetic, held-out voices and sentences",
+    "synthetic": "the same after augmentation (tempo, room, noise, bandwidth)",
+}
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,7 @@ def main(
         for recogniser, found in transcribed(model, encoded, reference, speaker).items():
             recognised.setdefault(recogniser, {}).setdefault(name, []).append(found)
 
-    errors: list[tuple[float, float]] = []
-    groups: list[str] = []
+    timed: dict[str, tuple[list[tuple[float, float]], list[str]]] = {}  # errors and speakers, a word each
     for name, entry, mel in held_out(features, most):
         tensor = torch.from_numpy(mel)
         with torch.inference_mode():
@@ -147,6 +149,7 @@ def main(
         if entry["words"]:
             gold = [Word(text, bounds[0], bounds[-1]) for text, bounds in entry["words"]]
             found = align_window(model, encoded, entry["text"], Settings(confidence=False), "en").words
+            errors, groups = timed.setdefault(name, ([], []))
             errors += [(w.start - g.start, w.end - g.end) for w, g in zip(found, gold, strict=True)]
             groups += [entry["speaker"]] * len(gold)
     for path in manifest:
@@ -163,10 +166,9 @@ def main(
     lines = []
     for recogniser, found in recognised.items():
         lines += [f"### Recognition {titles[recogniser]}", "", *recognition_table(found), ""]
-    if errors:
-        lines += ["### Word times on held-out synthetic voices and sentences, transcript given", ""]
-        lines += timing_table(errors, groups)
-    text = "\n".join(lines) + "\n"
+    for name, (errors, groups) in timed.items():
+        lines += [f"### Word times, transcript given: {GROUPS.get(name, name)}", "", *timing_table(errors, groups), ""]
+    text = "\n".join(lines)
     if output:
         output.write_text(text, encoding="utf-8")
     else:

@@ -25,6 +25,7 @@ from aligner.features import log_mel
 from aligner.guard import import_torchaudio
 from aligner.text import spoken_form
 from data.augment import augment
+from data.festival import Festival
 from data.synthesize import (
     ESPEAK_ACCENTS,
     ESPEAK_VARIANTS,
@@ -40,6 +41,8 @@ from data.variants import random_variant
 
 HELD_OUT_SPEAKERS = 0.05  # of speakers in sets with more than ten
 HELD_OUT_TEXTS = 0.03  # by text, over all sets
+FLITE_SHARE = 0.35  # of phrases; the others are espeak-ng's
+FESTIVAL_SHARE = 0.12  # of the phrases that are trained on, before those
 RANDOM_VARIANTS = 0.5  # of the espeak-ng phrases that are trained on: in a voice that is never heard again
 
 
@@ -121,21 +124,33 @@ def random_phrase(lines: list[str], rng: np.random.Generator) -> list[str]:
         return words[first : first + length]
 
 
-def speak_phrase(
-    espeak: Espeak, flite: Flite, words: list[str], rng: np.random.Generator, held_out: bool
-) -> Speech | None:
+class Engines:
+    """The synthesisers of one process, until they are closed."""
+
+    def __init__(self) -> None:
+        self.espeak, self.flite, self.festival = Espeak(), Flite(), Festival()
+
+    def close(self) -> None:
+        self.espeak.close()
+        self.festival.close()
+
+
+def speak_phrase(engines: Engines, words: list[str], rng: np.random.Generator, held_out: bool) -> Speech | None:
     """One phrase in a random voice of the wanted split, with random pauses."""
     breaks = frozenset(i for i in range(len(words) - 1) if rng.random() < 0.08)
-    if rng.random() < 0.35:
+    if not held_out and rng.random() < FESTIVAL_SHARE:
+        stretch, pitch = float(rng.uniform(0.7, 1.2)), float(np.exp(rng.uniform(-0.3, 0.6)))
+        return engines.festival.speak(words, breaks=breaks, stretch=stretch, pitch=pitch)
+    if rng.random() < FLITE_SHARE:
         voices = [v for v in FLITE_VOICES if (v in HELD_OUT_FLITE) == held_out]
         voice = voices[int(rng.integers(len(voices)))]
-        return flite.speak(words, voice, breaks=breaks, stretch=float(rng.uniform(0.8, 1.25)))
+        return engines.flite.speak(words, voice, breaks=breaks, stretch=float(rng.uniform(0.8, 1.25)))
     variants = [v for v in ESPEAK_VARIANTS if (v in HELD_OUT_VARIANTS) == held_out]
     variant = variants[int(rng.integers(len(variants)))]
     if not held_out and rng.random() < RANDOM_VARIANTS:
-        variant = espeak.set_variant(random_variant(rng))
+        variant = engines.espeak.set_variant(random_variant(rng))
     voice = f"{ESPEAK_ACCENTS[int(rng.integers(len(ESPEAK_ACCENTS)))]}+{variant}"
-    return espeak.speak(
+    return engines.espeak.speak(
         words, voice, breaks=breaks, rate=int(rng.integers(120, 230)), pitch=int(rng.integers(20, 85)),
         pitch_range=int(rng.integers(20, 90)), word_gap=int(rng.integers(0, 3)) if rng.random() < 0.2 else 0,
     )  # fmt: skip
@@ -147,25 +162,28 @@ def _synthetic_job(job: tuple[Path, list[str], float, bool, int]) -> None:
     torch.set_num_threads(1)
     folder, lines, hours, held_out, seed = job
     rng = np.random.default_rng(seed)
-    espeak, flite = Espeak(), Flite()
+    engines = Engines()
     writer = FeatureWriter(folder)
     total, n = 0.0, 0
     recent: list[np.ndarray] = []
     while total < hours * 3600:
-        speech = speak_phrase(espeak, flite, random_phrase(lines, rng), rng, held_out)
+        speech = speak_phrase(engines, random_phrase(lines, rng), rng, held_out)
         if speech is None or len(speech.samples) > 16 * SAMPLE_RATE:
             continue
         recent = [*recent[-3:], speech.samples]
-        samples, words = augment(speech.samples, speech.words, rng, recent[:-1])
-        writer.add(
-            samples, id=f"{folder.name}-{n}", set="synthetic", speaker=speech.voice,
-            split="test" if held_out else "train", text=" ".join(w.text for w in words),
-            words=[[w.text, [round(t, 4) for t in w.boundaries]] for w in words],
-        )  # fmt: skip
-        total += len(samples) / SAMPLE_RATE
-        n += 1
+        # Held-out speech as the engine speaks it, too.
+        versions = {"synthetic-clean": (speech.samples, speech.words)} if held_out else {}
+        versions["synthetic"] = augment(speech.samples, speech.words, rng, recent[:-1])
+        for name, (samples, words) in versions.items():
+            writer.add(
+                samples, id=f"{folder.name}-{n}", set=name, speaker=speech.voice,
+                split="test" if held_out else "train", text=" ".join(w.text for w in words),
+                words=[[w.text, [round(t, 4) for t in w.boundaries]] for w in words],
+            )  # fmt: skip
+            n += 1
+        total += len(speech.samples) / SAMPLE_RATE
     writer.close()
-    espeak.close()
+    engines.close()
 
 
 def _run(function: Callable[[Any], None], jobs: list[Any], processes: int) -> None:
@@ -213,7 +231,10 @@ def synthetic(text: Path, output: Path, hours: float, held_out_hours: float, pro
         sys.exit(f"{text} needs at least two different sentences, one a line: one of them is held out")
     jobs = [(output / f"part{k}", train, hours / processes, False, seed + k) for k in range(processes)]
     jobs.append((output / "held-out", held, held_out_hours, True, seed + processes))
-    _run(_synthetic_job, jobs, processes)
+    try:
+        _run(_synthetic_job, jobs, processes)
+    except OSError as error:  # an engine or a voice is not installed
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

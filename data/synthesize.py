@@ -10,7 +10,9 @@ import ctypes
 import ctypes.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -240,7 +242,7 @@ def _espeak_words(
     return tuple(timed)
 
 
-# --- flite ---------------------------------------------------------------------------------
+# --- flite, and what it shares with festival -------------------------------------------------
 
 
 class _Wave(ctypes.Structure):
@@ -264,6 +266,39 @@ def _energy_onset(samples: np.ndarray, rate: int, start: float, end: float, stop
         if np.sqrt(np.mean(samples[k : k + hop] ** 2)) > level:
             return min(max(start, k / rate), end - 0.01)
     return end - 0.01 if stop else start
+
+
+class Segment(NamedTuple):
+    """A phone: its name, edges in seconds, and the word it stands in: an identity, empty for a pause, and a spelling."""
+
+    phone: str
+    start: float
+    end: float
+    item: str
+    word: str
+
+
+def timed_words(
+    words: Sequence[str], segments: Sequence[Segment], samples: np.ndarray, rate: int
+) -> tuple[TimedWord, ...] | None:
+    """The words as they were asked for, from the engine's phones: it takes *it's* for two. None where they differ."""
+    spoken = [list(phones) for item, phones in groupby(segments, key=lambda segment: segment.item) if item]
+    timed: list[TimedWord] = []
+    k = 0
+    for target in words:
+        plain, heard = target.replace("'", ""), ""
+        phones: list[Segment] = []
+        while k < len(spoken) and len(heard) < len(plain):
+            heard += spoken[k][0].word.replace("'", "")
+            phones += spoken[k]
+            k += 1
+        if heard != plain or not phones:
+            return None
+        edges = [phones[0].start, *(phone.end for phone in phones)]
+        if not timed or edges[0] - timed[-1].end > 0.02:
+            edges[0] = _energy_onset(samples, rate, edges[0], edges[1], phones[0].phone in STOPS)
+        timed.append(TimedWord(target, edges[0], edges[-1], character_boundaries(target, edges)))
+    return tuple(timed) if k == len(spoken) else None
 
 
 class Flite:
@@ -317,43 +352,26 @@ class Flite:
         flite.feat_set_float(features, b"duration_stretch", stretch)
         text = " ".join(word + ("," if i in breaks else "") for i, word in enumerate(words))
         utterance = flite.flite_synth_text(text.encode(), pointer)
-        spoken: list[tuple[str, str, list[float]]] = []  # word, first phone, phone edges
-        previous_end, last_item = 0.0, None
+        segments: list[Segment] = []
+        previous_end = 0.0
         segment = flite.relation_head(flite.utt_relation(utterance, b"Segment"))
         while segment:
             end = flite.item_feat_float(segment, b"end")
             node = flite.item_as(segment, b"SylStructure")
             syllable = flite.item_parent(node) if node else None
             word = flite.item_parent(syllable) if syllable else None
-            if word:
-                name = flite.item_feat_string(word, b"name").decode().lower()
-                if word != last_item:
-                    phone = flite.item_feat_string(segment, b"name").decode()
-                    spoken.append((name, phone, [previous_end]))
-                spoken[-1][2].append(end)
-            last_item, previous_end = word, end
+            name = flite.item_feat_string(word, b"name").decode().lower() if word else ""
+            phone = flite.item_feat_string(segment, b"name").decode()
+            segments.append(Segment(phone, previous_end, end, str(word or ""), name))
+            previous_end = end
             segment = flite.item_next(segment)
         wave = flite.utt_wave(utterance).contents
         samples = np.ctypeslib.as_array(wave.samples, (wave.num_samples,)).astype(np.float32) / 32768
         rate = wave.sample_rate
         flite.delete_utterance(utterance)
-        timed: list[TimedWord] = []
-        k = 0
-        for target in words:
-            plain, heard = target.replace("'", ""), ""
-            edges: list[float] = []
-            first = k
-            while k < len(spoken) and len(heard) < len(plain):
-                heard += spoken[k][0].replace("'", "")
-                edges += spoken[k][2][1 if edges else 0 :]
-                k += 1
-            if heard != plain or len(edges) < 2:
-                return None
-            if not timed or edges[0] - timed[-1].end > 0.02:
-                edges[0] = _energy_onset(samples, rate, edges[0], edges[1], spoken[first][1] in STOPS)
-            timed.append(TimedWord(target, edges[0], edges[-1], character_boundaries(target, edges)))
-        if k != len(spoken):
+        timed = timed_words(words, segments, samples, rate)
+        if timed is None:
             return None
         if rate != SAMPLE_RATE:
             samples = resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
-        return Speech(samples, tuple(timed), f"flite:{voice}")
+        return Speech(samples, timed, f"flite:{voice}")

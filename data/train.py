@@ -407,7 +407,7 @@ def make_round(
         Share of the steps done.
     """
     longest = 500 if progress < 0.3 else 800 if progress < 0.6 else 1200
-    share = 0.42
+    share = 0.5
     chosen = [version[i] for version in real for i in rng.permutation(len(version))[: len(version) // len(real)]]
     chosen = [piece for item in chosen for piece in pieces(item, longest, rng)]
     chosen = [item for item in chosen if len(item.mel) <= longest]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes.util
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from data.augment import augment, pad, speed
+from data.festival import Festival
 from data.pronounce import PHONES, phone_edges, pronounce, pronunciations
 from data.synthesize import SAMPLE_RATE, Espeak, Flite, TimedWord, _espeak_words, character_boundaries
 from data.variants import random_variant
@@ -18,6 +20,8 @@ needs_engines = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None or ctypes.util.find_library("flite") is None,
     reason="libespeak-ng and libflite are not installed (make engines)",
 )
+
+needs_festival = pytest.mark.skipif(shutil.which("festival") is None, reason="festival is not installed (make engines)")
 
 SENTENCES = (
     "people can take boats to town today",
@@ -48,6 +52,18 @@ def onset_errors(samples: np.ndarray, words: tuple[TimedWord, ...]) -> list[floa
     return found
 
 
+def pitch_of(samples: np.ndarray) -> float:
+    """Median fundamental frequency in Hz, by autocorrelation of voiced frames."""
+    found = []
+    for i in range(0, len(samples) - 1024, 512):
+        frame = samples[i : i + 1024] * np.hanning(1024)
+        correlation = np.correlate(frame, frame, "full")[1023:]
+        lag = 40 + int(np.argmax(correlation[40:260]))
+        if correlation[lag] > 0.4 * correlation[0] > 0:
+            found.append(SAMPLE_RATE / lag)
+    return float(np.median(found))
+
+
 @needs_engines
 def test_gold_agrees_with_energy_after_the_whole_chain() -> None:
     rng = np.random.default_rng(3)
@@ -65,6 +81,30 @@ def test_gold_agrees_with_energy_after_the_whole_chain() -> None:
     assert len(errors) > 150
     assert abs(np.median(errors)) <= 0.005
     assert np.percentile(np.abs(errors), 95) <= 0.040
+
+
+@needs_festival
+def test_festival_tells_exact_times_and_heeds_tempo_and_pitch() -> None:
+    festival = Festival()
+    words = SENTENCES[0].split()
+    errors: list[float] = []
+    for stretch, pitch in ((0.8, 0.8), (1.0, 1.0), (1.2, 1.6)):
+        for sentence in SENTENCES:
+            speech = festival.speak(sentence.split(), breaks=frozenset({1, 4}), stretch=stretch, pitch=pitch)
+            assert speech is not None and [w.text for w in speech.words] == sentence.split()
+            errors += onset_errors(speech.samples, speech.words)
+    slow, fast = (festival.speak(words, stretch=stretch) for stretch in (1.2, 0.8))
+    low, high = (festival.speak(words, pitch=pitch) for pitch in (0.8, 1.6))
+    assert slow and fast and low and high
+    assert len(slow.samples) > 1.4 * len(fast.samples)
+    assert pitch_of(high.samples) > 1.4 * pitch_of(low.samples)
+    assert len(errors) > 20
+    assert abs(np.median(errors)) <= 0.005 and np.percentile(np.abs(errors), 95) <= 0.040
+    # It takes "it's" for one word and "who's" for two, of which one has no phones of its own.
+    assert festival.speak(["it's", "who"]) is not None
+    assert festival.speak(["who's", "it"]) is None
+    festival.close()
+    assert not festival._wave.parent.exists()
 
 
 @needs_engines
@@ -273,7 +313,8 @@ def test_an_interrupted_run_continues_as_if_it_had_not_been(feature_set, tmp_pat
 
 
 @needs_engines
-def test_a_short_text_is_split_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
+@needs_festival
+def test_a_short_text_is_split_too(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     from click.testing import CliRunner
 
     from data.prepare import main
@@ -286,7 +327,10 @@ def test_a_short_text_is_split_too(tmp_path) -> None:  # type: ignore[no-untyped
     texts = {}
     for part in ("part0", "held-out"):
         lines = (tmp_path / "out" / part / "index.jsonl").read_text().splitlines()
-        texts[part] = {entry["text"] for entry in map(json.loads, lines)}
+        entries = list(map(json.loads, lines))
+        texts[part] = {entry["text"] for entry in entries}
+        # Held-out speech stands there as the engine spoke it, and augmented.
+        assert {e["set"] for e in entries} == {"synthetic"} | ({"synthetic-clean"} if part == "held-out" else set())
     assert texts["held-out"]
     spoken = {
         part: {s for s in SENTENCES for t in found if len(t.split()) > 2 and t in s} for part, found in texts.items()
@@ -295,3 +339,7 @@ def test_a_short_text_is_split_too(tmp_path) -> None:  # type: ignore[no-untyped
     text.write_text(SENTENCES[0])
     done = CliRunner().invoke(main, ["synthetic", str(text), "-o", str(tmp_path / "one"), *options])
     assert done.exit_code != 0 and "two different sentences" in done.output
+    text.write_text("\n".join(SENTENCES))
+    monkeypatch.setenv("PATH", "")
+    done = CliRunner().invoke(main, ["synthetic", str(text), "-o", str(tmp_path / "none"), *options])
+    assert done.exit_code == 1 and done.output.startswith("festival is not installed: install the packages")
