@@ -26,8 +26,9 @@ from aligner.text import spoken_form
 UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between sentences
 WITHIN = 4.0  # the same inside a sentence: what nobody wrote is rather whole sentences
 PAUSING = 0.01  # cost of a frame of pause inside a sentence: a pause of seconds is rather between sentences
+OPENING, CLOSING = 0.06, 0.03  # the same after its first word and before its last: these are rather beside their own
 LASTING = 0.1  # cost of a frame that a character lasts: a pause is rather between words
-SKIP = 1.0  # cost of a character that is not spoken
+SKIP = 1.5  # cost of a character that is not spoken
 REWARD = 2.0  # for a character that is: nearly what a badly heard one costs, so text is rather kept
 BEHIND, AHEAD = 1000, 2500  # characters kept around the best one
 _SLIDE = 50  # frames between moves of that band
@@ -86,7 +87,9 @@ class Tracker:
         n_states, n_fillers = len(self.labels), self.n_words + 1
         self.score = np.full(n_states, -np.inf)
         self.record = np.full(n_states, -1, np.int32)
-        self.between = np.array([k == 0 or k - 1 in ends for k in range(n_fillers)])  # fillers between sentences
+        # A filler parts two sentences, or words of one; of those, after its first word or before its last.
+        parts, opens, closes = (np.isin(np.arange(n_fillers) + shift, [-1, *ends]) for shift in (-1, -2, 0))
+        self.place = np.select([parts, opens, closes], [0, 2, 3], 1)
         self.filler = np.full(n_fillers, -np.inf)
         self.filler[0] = 0.0
         self.filler_record = np.full(n_fillers, -1, np.int32)
@@ -107,7 +110,9 @@ class Tracker:
         """
         silent = log_posteriors[:, [self.blank, self.space]].max(1)
         best = log_posteriors.max(1)
-        gaps = np.maximum(silent[:, None] - (PAUSING, 0.0), best[:, None] - (WITHIN, UNWRITTEN)).astype(np.float64)
+        pauses = silent[:, None] - (0.0, PAUSING, OPENING, CLOSING)
+        sounds = best[:, None] - (UNWRITTEN, WITHIN, WITHIN, WITHIN)
+        gaps = np.maximum(pauses, sounds).astype(np.float64)
         for scores, gap in zip(log_posteriors.astype(np.float64), gaps, strict=True):
             self._step(scores, gap)
             self.frame += 1
@@ -140,7 +145,7 @@ class Tracker:
         enters = left > filler[1:]
         new_filler = filler.copy()
         new_filler[1:] = np.maximum(left, filler[1:])
-        new_filler += gap[self.between[self.low : self.high + 1].view(np.int8)]
+        new_filler += gap[self.place[self.low : self.high + 1]]
         new_filler_record, new_since = filler_record.copy(), since.copy()
         new_filler_record[1:][enters] = record[last[enters]]
         new_since[1:][enters] = self.frame

@@ -86,6 +86,24 @@ def test_a_pause_belongs_to_no_word() -> None:
         assert abs(anchor.end - end) <= 2
 
 
+@pytest.mark.parametrize("side", ["first", "last"])
+def test_a_word_alone_beside_a_pause_goes_with_its_own_sentence(side: str) -> None:
+    """A short word half heard on both sides of a pause, a little better on the wrong one."""
+    words = (
+        ["quick", "brown", "a", "foxes", "jump"] if side == "first" else ["quick", "brown", "a", "foxes", "jump"][::-1]
+    )
+    left, right = (spoken(part, 2)[0] for part in (words[:2], words[3:]))
+    half = posteriors([*left, "", "", "", *[""] * 75, "", "", "", *right], np.random.default_rng(0))
+    near, far = len(left) + 1, len(left) + 79  # beside the left sentence, beside the right one
+    wrong, own = (near, far) if side == "first" else (far, near)
+    half[wrong, spell("a")], half[own, spell("a")] = -0.5, -2.0
+    tracker = Tracker([spell(word) for word in words], BLANK, SPACE, ends=[1, 4] if side == "first" else [2, 4])
+    tracker.advance(half)
+    found = {anchor.word: anchor.start for anchor in tracker.anchors(1.0)}
+    assert sorted(found) == [0, 1, 2, 3, 4]
+    assert found[2] == own
+
+
 def test_words_that_were_not_heard_stay_beside_their_sentence() -> None:
     script = long._script("We went home. Nobody ever noticed anything. Then it rained.", "en")
     heard = [Anchor(0, 1.0, 1.3), Anchor(8, 19.0, 19.3)]  # we, it
