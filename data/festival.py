@@ -11,17 +11,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
-from data.synthesize import SAMPLE_RATE, Segment, Speech, timed_words
+from data.synthesize import Segment, Speech, speech_of
 
 VOICE = "ked_diphone"
 _PITCH = 105.0  # of that voice, mean, in Hz
-_DONE = "spoken"
+_DONE = "done"
 # A word's segments by their end, their name and the word they stand in, if any, tab-separated.
 _DEFINITIONS = f"""
+(if (symbol-bound? 'voice_{VOICE}) (voice_{VOICE}) (quit))
+(define (done)
+  (format t "{_DONE}\\n")
+  (fflush nil))
 (define (speak text file)
   (let ((utterance (utt.synth (eval (list 'Utterance 'Text text)))))
     (utt.save.wave utterance file 'riff)
@@ -31,13 +33,19 @@ _DEFINITIONS = f"""
           (format t "%f\\t%s\\t%s\\t%s\\n" (item.feat segment 'end) (item.name segment)
             (if word (item.feat word 'id) "") (if word (item.name word) ""))))
       (utt.relation.items utterance 'Segment))
-    (format t "{_DONE}\\n")
-    (fflush nil)))
+    (done)))
+(done)
 """
 
 
 class Festival:
-    """festival 2.5, until it is closed."""
+    """festival 2.5, until it is closed.
+
+    Raises
+    ------
+    OSError
+        It or its voice is not installed.
+    """
 
     def __init__(self) -> None:
         program = shutil.which("festival")
@@ -48,12 +56,20 @@ class Festival:
         self._process = subprocess.Popen(
             [program, "--pipe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self._send(f"(voice_{VOICE})" + _DEFINITIONS)
+        self._ask(_DEFINITIONS)
 
-    def _send(self, command: str) -> None:
-        assert self._process.stdin is not None
+    def _ask(self, command: str) -> list[str]:
+        """What it prints before it is done."""
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
+        lines: list[str] = []
+        for line in self._process.stdout:
+            if line.strip() == _DONE:
+                return lines
+            lines.append(line.rstrip("\n"))
+        self.close()
+        raise OSError(f"festival ended: has it the voice {VOICE}, of the package festvox-kdlpc16k?")
 
     def close(self) -> None:
         """End the process and remove its files."""
@@ -68,40 +84,22 @@ class Festival:
         stretch: float = 1.0,
         pitch: float = 1.0,
     ) -> Speech | None:
-        """Speak words, slower above a `stretch` of 1, `pitch` times as high. None where they cannot be told apart.
-
-        Raises
-        ------
-        OSError
-            Where festival ends, as it does if it lacks the voice.
-        """
+        """Speak words, slower above a `stretch` of 1, `pitch` times as high. None where they cannot be told apart."""
         text = " ".join(word + ("," if i in breaks else "") for i, word in enumerate(words))
         mean = _PITCH * pitch
-        self._send(f"(Parameter.set 'Duration_Stretch {stretch})")
-        self._send(
-            f"(set! int_lr_params '((target_f0_mean {mean}) (target_f0_std {mean / 7})"
-            " (model_f0_mean 170) (model_f0_std 34)))"
-        )
-        self._send(f'(speak "{text}" "{self._wave}")')
         segments: list[Segment] = []
         previous = 0.0
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip() == _DONE:
-                break
-            end, name, item, word = line.rstrip("\n").split("\t")
+        for line in self._ask(
+            f"(Parameter.set 'Duration_Stretch {stretch})\n"
+            f"(set! int_lr_params '((target_f0_mean {mean}) (target_f0_std {mean / 7})"
+            " (model_f0_mean 170) (model_f0_std 34)))\n"
+            f'(speak "{text}" "{self._wave}")'
+        ):
+            end, name, item, word = line.split("\t")
             # A segment that belongs to no word and is no pause was put in by a rule: the word before it goes on.
-            inserted = not item and name != "pau" and segments and segments[-1].item
-            segments.append(
-                Segment(name, previous, float(end), *(segments[-1][3:] if inserted else (item, word.lower())))
-            )
+            if not item and name != "pau" and segments:
+                *_, item, word = segments[-1]
+            segments.append(Segment(name, previous, float(end), item, word.lower()))
             previous = float(end)
-        else:
-            raise OSError(f"festival cannot speak as {VOICE}: install the package festvox-kdlpc16k")
         samples, rate = soundfile.read(self._wave, dtype="float32")
-        timed = timed_words(words, segments, samples, rate)
-        if timed is None:
-            return None
-        if rate != SAMPLE_RATE:
-            samples = resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
-        return Speech(samples, timed, f"festival:{VOICE}")
+        return speech_of(words, segments, samples, rate, f"festival:{VOICE}")

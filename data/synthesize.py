@@ -278,9 +278,9 @@ class Segment(NamedTuple):
     word: str
 
 
-def timed_words(
-    words: Sequence[str], segments: Sequence[Segment], samples: np.ndarray, rate: int
-) -> tuple[TimedWord, ...] | None:
+def speech_of(
+    words: Sequence[str], segments: Sequence[Segment], samples: np.ndarray, rate: int, voice: str
+) -> Speech | None:
     """The words as they were asked for, from the engine's phones: it takes *it's* for two. None where they differ."""
     spoken = [list(phones) for item, phones in groupby(segments, key=lambda segment: segment.item) if item]
     timed: list[TimedWord] = []
@@ -298,7 +298,11 @@ def timed_words(
         if not timed or edges[0] - timed[-1].end > 0.02:
             edges[0] = _energy_onset(samples, rate, edges[0], edges[1], phones[0].phone in STOPS)
         timed.append(TimedWord(target, edges[0], edges[-1], character_boundaries(target, edges)))
-    return tuple(timed) if k == len(spoken) else None
+    if k != len(spoken):
+        return None
+    if rate != SAMPLE_RATE:
+        samples = resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
+    return Speech(samples, tuple(timed), voice)
 
 
 class Flite:
@@ -369,9 +373,4 @@ class Flite:
         samples = np.ctypeslib.as_array(wave.samples, (wave.num_samples,)).astype(np.float32) / 32768
         rate = wave.sample_rate
         flite.delete_utterance(utterance)
-        timed = timed_words(words, segments, samples, rate)
-        if timed is None:
-            return None
-        if rate != SAMPLE_RATE:
-            samples = resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
-        return Speech(samples, timed, f"flite:{voice}")
+        return speech_of(words, segments, samples, rate, f"flite:{voice}")

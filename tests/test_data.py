@@ -107,6 +107,13 @@ def test_festival_tells_exact_times_and_heeds_tempo_and_pitch() -> None:
     assert not festival._wave.parent.exists()
 
 
+@needs_festival
+def test_a_voice_that_festival_lacks_is_no_other_voice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("data.festival._DEFINITIONS", "(if (symbol-bound? 'voice_nobody) (voice_nobody) (quit))")
+    with pytest.raises(OSError, match="festvox-kdlpc16k"):
+        Festival()
+
+
 @needs_engines
 def test_random_variants_are_voices_of_their_own_with_exact_times() -> None:
     rng = np.random.default_rng(4)
