@@ -29,6 +29,7 @@ PAUSING = 0.01  # cost of a frame of pause inside a sentence: a pause of seconds
 OPENING, CLOSING = 0.06, 0.03  # the same after its first word and before its last: these are rather beside their own
 LASTING = 0.1  # cost of a frame that a character lasts: a pause is rather between words
 SKIP = 1.5  # cost of a character that is not spoken
+SKIP_SENTENCE = 0.8  # the same in a sentence of which nothing is: what nobody said is rather whole sentences, too
 REWARD = 2.0  # for a character that is: nearly what a badly heard one costs, so text is rather kept
 BEHIND, AHEAD = 1000, 2500  # characters kept around the best one
 _SLIDE = 50  # frames between moves of that band
@@ -83,7 +84,8 @@ class Tracker:
         self.last = np.cumsum(lengths) - 1
         self.first = np.append(self.last - lengths + 1, len(self.labels))  # closed by a sentinel
         self.n_words = len(spellings)
-        self.skips = SKIP * np.append(0.0, np.cumsum(lengths + 1))  # cost of skipping all words before
+        before = np.append(0.0, np.cumsum(lengths + 1))
+        self.skips, self.sentence_skips = SKIP * before, SKIP_SENTENCE * before  # cost of skipping all words before
         n_states, n_fillers = len(self.labels), self.n_words + 1
         self.score = np.full(n_states, -np.inf)
         self.record = np.full(n_states, -1, np.int32)
@@ -149,10 +151,11 @@ class Tracker:
         new_filler_record, new_since = filler_record.copy(), since.copy()
         new_filler_record[1:][enters] = record[last[enters]]
         new_since[1:][enters] = self.frame
-        slope = self.skips[self.low : self.high + 1]
-        lifted = new_filler + slope
-        best = np.maximum.accumulate(lifted)
-        source = np.maximum.accumulate(np.where(lifted >= best, np.arange(len(filler)), 0))
+        reached, source = _skipping(new_filler, self.skips[self.low : self.high + 1])
+        parts = np.flatnonzero(self.place[self.low : self.high + 1] == 0)
+        over, whence = _skipping(new_filler[parts], self.sentence_skips[self.low : self.high + 1][parts])
+        cheaper = over > reached[parts]
+        reached[parts[cheaper]], source[parts[cheaper]] = over[cheaper], parts[whence[cheaper]]
 
         entering = np.flatnonzero(moved[first])
         ids = self._add(
@@ -165,7 +168,7 @@ class Tracker:
         carried[first[entering]] = ids
         record[:] = np.where(moved, carried, record)
         state[:] = np.where(moved, advanced, stayed)
-        filler[:] = best - slope
+        filler[:] = reached
         filler_record[:] = new_filler_record[source]
         since[:] = new_since[source]
 
@@ -244,6 +247,13 @@ class Tracker:
             found.append(Anchor(number, start * frame_duration, max(end, start + 1) * frame_duration))
             link, end = previous, previous_end
         return tuple(reversed(found))
+
+
+def _skipping(scores: NDArray[np.float64], costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Best scores of fillers that earlier ones may reach, and from which; costs are of all words before each."""
+    lifted = scores + costs
+    best = np.maximum.accumulate(lifted)
+    return best - costs, np.maximum.accumulate(np.where(lifted >= best, np.arange(len(scores)), 0))
 
 
 def by_recognition(written: Sequence[str], recognised: Sequence[Word], language: str = "en") -> tuple[Anchor, ...]:

@@ -104,6 +104,21 @@ def test_a_word_alone_beside_a_pause_goes_with_its_own_sentence(side: str) -> No
     assert found[2] == own
 
 
+@pytest.mark.parametrize(("evidence", "kept"), [(-1.5, True), (-3.2, False)])
+def test_a_sentence_that_is_hardly_heard_is_not_spoken(evidence: float, kept: bool) -> None:
+    """Faint evidence for every letter: in single words more is forgiven than in a whole sentence."""
+    left, faint, right = ([*spoken(part, 2)[0], "", ""] for part in (WORDS[:4], WORDS[4:8], WORDS[8:]))
+    rows = posteriors([*left, *[""] * len(faint), *right], np.random.default_rng(0))
+    for number, letter in enumerate(faint, len(left)):
+        if letter.isalpha():
+            rows[number, spell(letter)] = evidence
+    for ends, whole in (([3, 7, 11], True), ([11], False)):
+        tracker = Tracker([spell(word) for word in WORDS], BLANK, SPACE, ends=ends)
+        tracker.advance(rows)
+        found = [anchor.word for anchor in tracker.anchors(1.0)]
+        assert found == (list(range(12)) if kept or not whole else [0, 1, 2, 3, 8, 9, 10, 11])
+
+
 def test_words_that_were_not_heard_stay_beside_their_sentence() -> None:
     script = long._script("We went home. Nobody ever noticed anything. Then it rained.", "en")
     heard = [Anchor(0, 1.0, 1.3), Anchor(8, 19.0, 19.3)]  # we, it
