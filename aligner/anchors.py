@@ -152,8 +152,8 @@ class Tracker:
         new_filler_record[1:][enters] = record[last[enters]]
         new_since[1:][enters] = self.frame
         reached, source = _skipping(new_filler, self.skips[self.low : self.high + 1])
-        parts = np.flatnonzero(self.place[self.low : self.high + 1] == 0)
-        over, whence = _skipping(new_filler[parts], self.sentence_skips[self.low : self.high + 1][parts])
+        parts = self.parts
+        over, whence = _skipping(new_filler[parts], self.sentence_skips[self.low + parts])
         cheaper = over > reached[parts]
         reached[parts[cheaper]], source[parts[cheaper]] = over[cheaper], parts[whence[cheaper]]
 
@@ -202,6 +202,7 @@ class Tracker:
         self.score[: self.first[low]] = -np.inf
         self.filler[:low] = -np.inf
         self.low, self.high = low, high
+        self.parts = np.flatnonzero(self.place[low : high + 1] == 0)  # fillers of the band that part sentences
         top = max(self.score[self.first[low] : self.first[high]].max(), self.filler[low : high + 1].max())
         self.score -= top
         self.filler -= top
