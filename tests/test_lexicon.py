@@ -13,7 +13,7 @@ import pytest
 from aligner import hearing, lexicon
 from aligner.bigram import Bigram
 from aligner.errors import InputError
-from aligner.hearing import most_probable
+from aligner.hearing import hypotheses
 from data.ngrams import kneser_ney, mixed, pruned
 from data.sphinx import read_bigram
 
@@ -22,6 +22,10 @@ SOUNDS = {
     "no": {(1, 2): 0.0, (1, 4): -0.5}, "known": {(1, 2, 1): 0.0}, "oh": {(2,): 0.0}, "knee": {(1, 3): 0.0},
     "gnome": {(1, 2, 4): 0.0},
 }  # fmt: skip
+
+
+def most_probable(posteriors: np.ndarray, found: lexicon.Lexicon) -> list[str]:
+    return list(hypotheses(posteriors, found, 1)[0].words)
 
 
 def toy(pairs: dict[tuple[str, str], float] | None = None) -> lexicon.Lexicon:
@@ -80,7 +84,16 @@ def test_the_search_finds_what_brute_force_finds(seed: int) -> None:
 
     candidates = [c for n in range(4) for c in itertools.product(SOUNDS, repeat=n)]
     best = max(candidates, key=value)
-    assert value(tuple(most_probable(posteriors, found))) == pytest.approx(value(best), abs=1e-3)
+    first, *others = hypotheses(posteriors, found, 5)
+    assert first.score == pytest.approx(value(best), abs=1e-3)
+    assert value(first.words) == pytest.approx(value(best), abs=1e-3)
+    # Whatever else may have been said has the score of its own words, or less where a better timing was not kept.
+    heard = [first, *others]
+    assert len({hypothesis.words for hypothesis in heard}) == len(heard)
+    assert heard == sorted(heard, key=lambda hypothesis: -hypothesis.score)
+    assert all(hypothesis.score <= value(hypothesis.words) + 1e-3 for hypothesis in others)
+    second = max((c for c in candidates if c != first.words), key=value)
+    assert others[0].score == pytest.approx(value(second), abs=1e-3)
 
 
 def spoken(phones: list[int]) -> np.ndarray:
@@ -198,6 +211,29 @@ def test_a_checkpoint_with_a_lexicon_is_recognised_with_it(tmp_path) -> None:  #
     assert aligner.align(recording, model=bare).provenance["recogniser"] == "decoder"
     with pytest.raises(aligner.AlignerError, match="has no lexicon: use --recogniser decoder"):
         aligner.align(recording, model=bare, recogniser="lexicon")
+
+
+def test_the_decoder_chooses_among_what_sounds_alike(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    import aligner
+    from aligner import ctc
+    from aligner.audio import read_audio
+
+    model = aligner.load_model()
+    encoded = model.encode(read_audio(SAMPLES / "kitchen.flac"))
+    known = lexicon.of_model(model)
+    assert known is not None
+    heard = hypotheses(ctc.log_posteriors(model, encoded, "phone"), known, hearing.HYPOTHESES)
+    texts = [model.tokenize(" ".join(hypothesis.words)) for hypothesis in heard] + [model.tokenize("")]
+    found = model.text_log_probs(encoded, texts)
+    for text, value in zip(texts, found, strict=True):  # as one by one
+        rows = model.token_log_probs(encoded.states[None].clone(), text)[0]
+        alone = sum(float(row[i]) for row, i in zip(rows, [*text.ids, model.tokenizer.eos_token_id], strict=True))
+        assert value == pytest.approx(alone, rel=1e-4)
+    for weight, wanted in ((0.0, heard[0]), (1e6, heard[int(found[:-1].argmax())])):
+        monkeypatch.setattr(hearing, "DECODER", weight)
+        assert hearing.hear(model, encoded, known) == " ".join(wanted.words)
+    monkeypatch.setattr(model, "max_tokens", 20)  # more than the decoder takes: it is not asked
+    assert hearing.hear(model, encoded, known) == " ".join(heard[0].words)
 
 
 @pytest.mark.skipif(

@@ -125,6 +125,11 @@ class SpeechModel(Protocol):
         """Log-softmax (batch, tokens + 1, vocabulary) of teacher-forced passes over encoder states
         (batch, frames, width); row i predicts token i, the last row the end of the text; differentiable."""
 
+    def text_log_probs(
+        self, encoded: Encoded, texts: Sequence[Tokens], language: str | None = None
+    ) -> NDArray[np.float64]:
+        """Log-probability of each text and its end, shape (texts,), teacher-forced over one window."""
+
     def occluded_log_probs(
         self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
     ) -> torch.Tensor:

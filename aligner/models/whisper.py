@@ -493,6 +493,30 @@ class WhisperModel:
         ).last_hidden_state
         return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
 
+    def text_log_probs(
+        self, encoded: Encoded, texts: Sequence[Tokens], language: str | None = None
+    ) -> NDArray[np.float64]:
+        """Log-probability of each text of some and its end over one window; see `SpeechModel`."""
+        prompt = self._prompt(language)
+        rows = []
+        for tokens in texts:
+            self._check_length(tokens)
+            rows.append(torch.tensor([*prompt, *tokens.ids, self._end], device=self.device))
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self._end)
+        said = torch.arange(ids.shape[1], device=self.device) < torch.tensor(
+            [[len(row)] for row in rows], device=self.device
+        )
+        with torch.inference_mode():
+            hidden = self.network.model.decoder(
+                input_ids=ids[:, :-1],
+                encoder_hidden_states=encoded.states[None].expand(len(rows), -1, -1),
+                use_cache=False,
+            ).last_hidden_state[:, len(prompt) - 1 :]
+            scores = functional.log_softmax(self.network.proj_out(hidden).float(), -1)
+            chosen = scores.gather(2, ids[:, len(prompt) :, None])[..., 0]
+            found: NDArray[np.float64] = (chosen * said[:, len(prompt) :]).sum(1).double().cpu().numpy()
+        return found
+
     def occluded_log_probs(
         self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
     ) -> torch.Tensor:
