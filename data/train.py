@@ -48,11 +48,12 @@ from transformers.audio_utils import hertz_to_mel, mel_to_hertz  # noqa: E402
 GUIDED_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3))  # (layer, head)
 FRAME = 0.02  # seconds per encoder frame
 WEIGHTS = {"text": 1.0, "ctc": 0.3, "guide": 0.3, "frame": 0.3, "phone": 1.0}
-PEAK_RATE, WARMUP = 7e-4, 150
+WARMUP = 150
 BATCH_FRAMES = 3_000  # feature frames a batch of one worker, padding included
-DECODER_FROM = 0.72  # share of a run after which every batch trains the decoder as well as the encoder
+DECODER_FROM = 0.5  # share of a run after which every batch trains the decoder as well as the encoder
 ENCODER_ONLY = 0.88  # share of the batches before that train the encoder alone
 OTHER_VOICE = 0.5  # share of the utterances heard as if another voice had spoken
+ABRUPT = 0.3  # share of the utterances that begin and end with their speech
 _CENTRES = mel_to_hertz(np.linspace(0, hertz_to_mel(8000.0, "slaney"), 82)[1:-1], "slaney")  # of the mel bands, Hz
 _LABEL = {label: i for i, label in enumerate(CTC_LABELS)}
 
@@ -212,6 +213,15 @@ def stretched(item: Item, factor: float) -> Item:
     return Item(between_rows(item.mel.astype(np.float32), position), item.text, words, item.exact)
 
 
+def trimmed(item: Item, rng: np.random.Generator) -> Item:
+    """An utterance of known times with at most 0.1 s in front of its speech and 0.06 s behind."""
+    if not item.words:
+        return item
+    first = max(0, int(100 * (item.words[0].bounds[0] - rng.uniform(0, 0.1))))
+    stop = math.ceil(100 * (item.words[-1].bounds[-1] + rng.uniform(0, 0.06)))
+    return Item(item.mel[first:stop], item.text, [word.moved(-first / 100) for word in item.words], item.exact)
+
+
 def other_voice(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Features as if a longer or shorter vocal tract had spoken through another microphone.
 
@@ -272,6 +282,7 @@ def collate(items: Sequence[Item], rng: np.random.Generator, training: bool) -> 
         items = [
             stretched(i, f) if f != 1 and len(i.mel) * f < 3000 else i for i, f in zip(items, factors, strict=True)
         ]
+        items = [trimmed(item, rng) if rng.random() < ABRUPT else item for item in items]
     longest = max(len(item.mel) for item in items)
     if training:
         extra = int(rng.integers(0, 300)) if rng.random() < 0.3 else int(rng.integers(0, 20))
@@ -436,11 +447,11 @@ def make_round(
     return batches_of(grouped, BATCH_FRAMES, rng)
 
 
-def rate_at(step: int, steps: int) -> float:
-    """Linear warm-up, then cosine decay to 2 %."""
+def rate_at(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up to the peak rate, then cosine decay to 2 % of it."""
     if step < WARMUP:
-        return PEAK_RATE * (step + 1) / WARMUP
-    return PEAK_RATE * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - WARMUP) / (steps - WARMUP)))))
+        return peak * (step + 1) / WARMUP
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - WARMUP) / (steps - WARMUP)))))
 
 
 def schedule(
@@ -524,6 +535,7 @@ def save(state: dict[str, Any], path: Path) -> None:
     type=click.Path(exists=True, path_type=Path),
     help="A last.pt or an exported folder to take the weights from.",
 )
+@click.option("--rate", default=7e-4, show_default=True, help="Peak learning rate.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
 @click.option(
@@ -538,6 +550,7 @@ def main(
     steps: int,
     stop_at: int | None,
     init: Path | None,
+    rate: float,
     seed: int,
     device: str,
     bf16: bool,
@@ -593,7 +606,7 @@ def main(
         rng = np.random.default_rng([seed, 7, step, rank])
         decoder = step >= DECODER_FROM * steps or np.random.default_rng([seed, 8, step]).random() >= ENCODER_ONLY
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps)
+            group["lr"] = rate_at(step, steps, rate)
         batch = to_device(collate(items, rng, True), device)
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
             found = losses(model, batch, decoder)
