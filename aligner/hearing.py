@@ -31,7 +31,7 @@ PRIOR = 0.9  # share of the phones' own frequency that is taken out
 BEAM, WORD_BEAM = 14.0, 10.0  # below the best, where a way is given up; where a word is not ended
 MOST = 3000  # ways that go on from a frame
 HYPOTHESES = 30  # that the decoder chooses from
-DECODER = 0.35  # weight of its score
+DECODER = 0.5  # weight of its score
 _TIMINGS = 3  # of the same last words, from which a path is read on
 
 

@@ -507,11 +507,11 @@ class WhisperModel:
             [[len(row)] for row in rows], device=self.device
         )
         with torch.inference_mode():
-            hidden = self.network.model.decoder(
-                input_ids=ids[:, :-1],
-                encoder_hidden_states=encoded.states[None].expand(len(rows), -1, -1),
-                use_cache=False,
-            ).last_hidden_state[:, len(prompt) - 1 :]
+            keys_and_values = [
+                [projected[None].expand(len(rows), -1, -1, -1) for projected in self._projected(layer, encoded.states)]
+                for layer in self.network.model.decoder.layers
+            ]
+            hidden = self._decode_over(keys_and_values, ids[:, :-1], encoded.states)[:, len(prompt) - 1 :]
             scores = functional.log_softmax(self.network.proj_out(hidden).float(), -1)
             chosen = scores.gather(2, ids[:, len(prompt) :, None])[..., 0]
             found: NDArray[np.float64] = (chosen * said[:, len(prompt) :]).sum(1).double().cpu().numpy()
@@ -525,25 +525,42 @@ class WhisperModel:
         A zeroed state has the key of the projection's bias and the value of
         its bias, so keys and values are projected once and masked.
         """
-        from transformers import DynamicCache, EncoderDecoderCache
-
         self._check_length(tokens)
         prompt = self._prompt(language)
         shown = keep[:, None, :, None]
-        cross = DynamicCache()
-        for index, layer in enumerate(self.network.model.decoder.layers):
-            attention = layer.encoder_attn
-            masked = []
-            for projection in (attention.k_proj, attention.v_proj):
-                full = projection(states.to(self.dtype)).unflatten(-1, (attention.num_heads, -1)).transpose(0, 1)
-                empty = projection(torch.zeros_like(states[:1], dtype=self.dtype))
-                masked.append(torch.where(shown, full, empty.unflatten(-1, (attention.num_heads, -1)).transpose(0, 1)))
-            cross.update(*masked, index)
-        cache = EncoderDecoderCache(DynamicCache(), cross)
-        cache.is_updated = dict.fromkeys(range(len(self.network.model.decoder.layers)), True)
+        silent = torch.zeros_like(states[:1])
+        keys_and_values = [
+            [
+                torch.where(shown, full, empty)
+                for full, empty in zip(self._projected(layer, states), self._projected(layer, silent), strict=True)
+            ]
+            for layer in self.network.model.decoder.layers
+        ]
         ids = torch.tensor([[*prompt, *tokens.ids]], device=self.device).expand(len(keep), -1)
-        hidden = self._decode_on(cache, ids, states[None])
+        hidden = self._decode_over(keys_and_values, ids, states)
         return functional.log_softmax(self.network.proj_out(hidden[:, len(prompt) - 1 :]).float(), -1)
+
+    def _projected(self, layer: Any, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values (heads, frames, width of a head) of a decoder layer's cross-attention over one window."""
+        attention = layer.encoder_attn
+        keys, values = (
+            projection(states.to(self.dtype)).unflatten(-1, (attention.num_heads, -1)).transpose(0, 1)
+            for projection in (attention.k_proj, attention.v_proj)
+        )
+        return keys, values
+
+    def _decode_over(
+        self, keys_and_values: Sequence[Sequence[torch.Tensor]], ids: torch.Tensor, states: torch.Tensor
+    ) -> torch.Tensor:
+        """Decoder output for tokens (batch, length) over given keys and values of each layer, the batch first."""
+        from transformers import DynamicCache, EncoderDecoderCache
+
+        cross = DynamicCache()
+        for index, pair in enumerate(keys_and_values):
+            cross.update(*pair, index)
+        cache = EncoderDecoderCache(DynamicCache(), cross)
+        cache.is_updated = dict.fromkeys(range(len(keys_and_values)), True)
+        return self._decode_on(cache, ids, states[None])
 
     def _decode_on(self, cache: Any, ids: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """Decoder output for more tokens than a cache holds; they join it."""
