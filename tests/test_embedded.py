@@ -78,6 +78,14 @@ def test_loads_unmodified_and_transcribes_the_same_everywhere(model: WhisperMode
         assert transcript(recognise, samples) == theirs
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_decoder_stops_where_a_recording_ends_with_its_speech(model: WhisperModel, name: str) -> None:
+    audio = read_audio(SAMPLES / f"{name}.flac")
+    gold = read_words(SAMPLES / f"{name}.TextGrid")
+    cut = type(audio)(audio.samples[: round(gold[-1].end * audio.sample_rate)], audio.sample_rate)
+    assert len(model.transcribe(model.encode(cut)).split()) <= len(gold) + 2  # one may be heard as two
+
+
 def test_openai_whisper_aligns_with_the_same_weights(model: WhisperModel) -> None:
     pytest.importorskip("whisper", reason="openai-whisper is a test-only dependency")
     import torch

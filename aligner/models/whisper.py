@@ -39,6 +39,7 @@ from aligner.text import spoken_form
 from aligner.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
 
 _TOGETHER = 8  # a token of so many windows costs little more than of one: the time goes into reading the weights
+_SILENCE = 0.2  # seconds heard behind a trimmed window that is transcribed
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -591,8 +592,19 @@ class WhisperModel:
         return codes[int(scores[[self._languages[code] for code in codes]].argmax())]
 
     def transcribe(self, encoded: Encoded, language: str | None = None, task: str = "transcribe") -> str:
-        """Greedy transcript of one window, without timestamps; see `SpeechModel`."""
-        return self.decode(self.greedy(encoded.states[None], language, task)[0]).strip()
+        """Greedy transcript of one window, without timestamps; see `SpeechModel`.
+
+        Behind real audio alone some silence is heard: a decoder that was mostly
+        trained with it goes on where a recording ends with its speech.
+        """
+        states = encoded.states[None]
+        if self.trimmed:
+            features = encoded.features
+            room = round(self.window / self.feature_duration) - len(features)
+            silence = (0, 0, 0, min(room, round(_SILENCE / self.feature_duration)))
+            with torch.inference_mode():
+                states = self.encode_features(functional.pad(features, silence, value=padding_value(features))[None])
+        return self.decode(self.greedy(states, language, task)[0]).strip()
 
     def transcribe_all(
         self, encoded: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
