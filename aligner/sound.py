@@ -44,7 +44,7 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
     -------
     tuple of Word
         A word moves only to an edge of sound within its reach; in noise that
-        hides all edges it stays.
+        hides all edges it stays. The recording's own ends count as pauses.
     """
     begins, ends = _sounds(active(levels, FAINT, FAINTEST, AROUND))
     words = _parted(words, ends[:-1], begins[1:])
@@ -52,10 +52,10 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
     for i, word in enumerate(words):
         before = words[i - 1].end if i else 0.0
         after = words[i + 1].start if i + 1 < len(words) else duration
-        if word.start - before >= PAUSE:
+        if not i or word.start - before >= PAUSE:
             middle = (before + word.start) / 2
             word = replace(word, start=_first(word, begins, ends, max(middle, word.start - EARLIER)))
-        if after - word.end >= PAUSE:
+        if i + 1 == len(words) or after - word.end >= PAUSE:
             middle = (word.end + after) / 2
             word = replace(word, end=_last(word, begins, ends, min(middle, word.end + LATER)))
         found.append(word)

@@ -29,6 +29,12 @@ def test_words_at_pauses_are_drawn_to_their_sound() -> None:
     assert edges(found) == [(0.5, 0.8), (0.8, 1.4), (2.0, 2.4)]
 
 
+def test_the_ends_of_a_recording_are_pauses() -> None:
+    words = [Word("one", 0.0, 2.0), Word("two", 2.0, 4.0)]
+    assert edges(hugging(words, levels((0.3, 3.6)), 4.0)) == [(0.3, 2.0), (2.0, 3.6)]
+    assert edges(hugging(words, levels((0.0, 4.0)), 4.0)) == [(0.0, 2.0), (2.0, 4.0)]  # nothing but sound
+
+
 def test_the_closure_of_a_stop_does_not_end_a_word() -> None:
     assert edges(hugging([Word("stop", 0.5, 1.0)], levels((0.5, 0.9), (0.97, 1.05)), 4.0)) == [(0.5, 1.05)]
 
