@@ -497,7 +497,13 @@ class WhisperModel:
     def text_log_probs(
         self, encoded: Encoded, texts: Sequence[Tokens], language: str | None = None
     ) -> NDArray[np.float64]:
-        """Log-probability of each text of some and its end over one window; see `SpeechModel`."""
+        """Log-probabilities of texts with their ends over one window; see `SpeechModel`.
+
+        Raises
+        ------
+        InputError
+            More tokens than the decoder takes.
+        """
         prompt = self._prompt(language)
         rows = []
         for tokens in texts:
@@ -598,7 +604,7 @@ class WhisperModel:
         trained with it goes on where a recording ends with its speech.
         """
         states = encoded.states[None]
-        if self.trimmed:
+        if self.trimmed:  # the encoder runs again: timing and lexicon take the real audio alone
             features = encoded.features
             room = round(self.window / self.feature_duration) - len(features)
             silence = (0, 0, 0, min(room, round(_SILENCE / self.feature_duration)))
