@@ -108,6 +108,12 @@ Examples:
     type=click.Choice(["trim", "keep"]),
     help="trim: a pause belongs to no word; keep: a word lasts until the next.",
 )
+@click.option(
+    "--anchors",
+    type=click.Choice(["always", "needed"]),
+    help="Where words are first looked for by a model that can: always, or only where the recording is too long to do "
+    "without.",
+)
 @click.option("--units", type=click.Choice(["subword", "character"]), help="What the transcript is teacher-forced as.")
 @click.option(
     "--recogniser",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ from aligner.errors import InputError
 from aligner.models import Encoded, SpeechModel
 from aligner.near import Near
 from aligner.recording import Recording
-from aligner.regions import STEP, Region, active, quietest, speech_regions, windows
+from aligner.regions import STEP, Region, active, longest_pause, quietest, speech_regions, windows
 from aligner.settings import Settings
 from aligner.text import spoken_form
 from aligner.transcript import sentences
@@ -104,17 +104,17 @@ def align_text(
     script = _script(text, language)
     if window is not None and len(model.tokenize(text, settings.units, language)) > model.max_tokens:
         window = None
-    # A window that its text fills needs no anchors; one with music, noise or long pauses does.
-    filled = whole.end - whole.start <= SPARE + SLOW * PACE * sum(map(len, script.words))
+    sound = active(levels)
+    if window is not None and _filled(whole, script, levels):
+        return _joined([_held(model, window, text, settings, language, whole, sound)], [text], language)
     anchors: tuple[Anchor, ...] = ()
-    if window is None or (ctc.labels(model) and not filled):
-        anchors = _anchors(model, source, levels, script, settings, language)
+    if ctc.labels(model):
+        anchors = _heard(model, _posteriors(model, source), script)
+    elif window is None:
+        anchors = by_recognition(script.words, recognise(model, source, levels, settings).words, language)
+    spoken, absent = _fill(anchors, script, sound, source.duration) if anchors else ([], [])
     stretches: list[Stretch] = []
     texts: list[str] = []
-    spoken: list[Anchor] = []
-    absent: list[int] = []
-    if anchors:
-        spoken, absent = _fill(anchors, script, active(levels), source.duration)
     for chunk, region in _chunks(model, spoken, script, levels, source.duration):
         chunk_text = script.text([anchor.word for anchor in chunk])
         encoded = model.encode(source.read(region.start, region.end))
@@ -130,6 +130,32 @@ def align_text(
         raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
     # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
     return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
+
+
+def _filled(whole: Region, script: _Script, levels: NDArray[np.float32]) -> bool:
+    """Whether a text fills a window: one with music, noise or a long pause is cut at its anchors."""
+    most = SPARE + SLOW * PACE * sum(map(len, script.words))
+    return whole.end - whole.start <= most and longest_pause(levels) <= PAUSE
+
+
+def _held(
+    model: SpeechModel,
+    window: Encoded,
+    text: str,
+    settings: Settings,
+    language: str | None,
+    region: Region,
+    sound: NDArray[np.bool_],
+) -> Stretch:
+    """The words of a window that its text fills, held near where the CTC head hears them unless some seem missing."""
+    near: list[Near] = []
+    if settings.anchors == "always" and ctc.labels(model):
+        script = _script(text, language or "en")
+        part = sound[round(region.start / STEP) : round(region.end / STEP)]
+        anchors = _heard(model, [ctc.log_posteriors(model, window)], script)
+        spoken, absent = _fill(anchors, script, part, window.duration)
+        near = [] if absent else [_near(anchor, script, 0.0) for anchor in spoken]
+    return align_window(model, window, text, settings, language, region.start, near)
 
 
 def _near(anchor: Anchor, script: _Script, offset: float) -> Near:
@@ -153,6 +179,7 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
     recogniser = recognition.choose(model, settings.recogniser, settings.task)
     regions = speech_regions(source, levels, settings.vad)
     waiting = list(windows(regions, levels, min(LONGEST, model.window)))
+    sound = active(levels)
     found: list[tuple[float, Stretch, str]] = []
     dropped: list[str] = []
     while waiting:
@@ -179,7 +206,7 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
             if ctc.labels(model) and _letters_heard(model, window) < HEARD * sum(map(str.isalnum, text)):
                 dropped.append(f"{region.start:.2f}-{region.end:.2f} s: text that is not heard there, {text!r}")
                 continue
-            found.append((region.start, align_window(model, window, text, settings, language, region.start), text))
+            found.append((region.start, _held(model, window, text, settings, language, region, sound), text))
     found.sort(key=lambda item: item[0])  # halves of a window come after its neighbours
     stretches, texts = [stretch for _, stretch, _ in found], [text for _, _, text in found]
     return _joined(stretches, texts, language, dropped=tuple(dropped))
@@ -323,19 +350,9 @@ def _script(text: str, language: str) -> _Script:
     return _Script(tuple(words), frozenset(ends), "" if unspaced else " ")
 
 
-def _anchors(
-    model: SpeechModel,
-    source: Recording,
-    levels: NDArray[np.float32],
-    script: _Script,
-    settings: Settings,
-    language: str,
-) -> tuple[Anchor, ...]:
-    """Words found in the recording, by the CTC head where the checkpoint has one."""
-    labels = ctc.labels(model)
-    if not labels:
-        return by_recognition(script.words, recognise(model, source, levels, settings).words, language)
-    index = {label: i for i, label in enumerate(labels)}
+def _heard(model: SpeechModel, frames: Iterable[NDArray[np.float32]], script: _Script) -> tuple[Anchor, ...]:
+    """Words found in CTC posteriors."""
+    index = {label: i for i, label in enumerate(ctc.labels(model))}
     spelled = [(k, [index[c] for c in spoken_form(word) if c in index]) for k, word in enumerate(script.words)]
     spelled = [(k, ids) for k, ids in spelled if ids]
     if not spelled:
@@ -344,7 +361,7 @@ def _anchors(
     numbers = [k for k, _ in spelled]
     ends = {bisect_right(numbers, end) - 1 for end in script.ends}
     tracker = Tracker([np.array(ids) for _, ids in spelled], blank=0, space=index[" "], ends=ends)
-    for log_posteriors in _posteriors(model, source):
+    for log_posteriors in frames:
         tracker.advance(log_posteriors)
     return tuple(Anchor(spelled[a.word][0], a.start, a.end) for a in tracker.anchors(model.frame_duration))
 

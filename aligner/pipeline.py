@@ -168,6 +168,7 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
         "aggregation": settings.aggregation.describe(),
         "path": settings.path,
         "pauses": settings.pauses,
+        "anchors": settings.anchors,
         "units": settings.units,
         "task": settings.task,
         "text": "given" if given else "recognised",

@@ -17,7 +17,7 @@ from aligner.settings import Settings, choose
 from aligner.transcript import clean, decoded, read_text
 from aligner.writers import WriterOptions, formats
 
-_SETTINGS = ("path", "pauses", "units", "language", "task", "recogniser", "vad", "saliency", "masks")
+_SETTINGS = ("path", "pauses", "anchors", "units", "language", "task", "recogniser", "vad", "saliency", "masks")
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,17 @@ def active(
     return found
 
 
+def longest_pause(levels: NDArray[np.float32]) -> float:
+    """Seconds of the longest silence between two sounds.
+
+    Parameters
+    ----------
+    levels : float32 array, shape (frames,)
+        From `loudness`.
+    """
+    return float(np.diff(np.flatnonzero(active(levels))).max(initial=0)) * STEP
+
+
 def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float) -> NDArray[np.float32]:
     """Threshold of each frame: a share of the way from floor to peak around it."""
     span = round(width / STEP)

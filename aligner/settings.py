@@ -9,6 +9,8 @@ from aligner.attention import COMBINE
 from aligner.errors import SettingError
 from aligner.presets import PRESETS
 
+ANCHORS = ("always", "needed")
+
 
 def _default() -> Aggregation:
     return PRESETS["default"].aggregation
@@ -28,6 +30,9 @@ class Settings:
         "trim" (a pause belongs to no word) or "keep" (a word lasts until the next).
     units : str
         "subword" or "character": what the transcript is teacher-forced as.
+    anchors : str
+        "always": the CTC head of a checkpoint that has one hears roughly where each word is, and the path is held near;
+        "needed": only in recordings that are longer than a window or sparsely filled by their text.
     language : str or None
         Code; detected when None.
     task : str
@@ -50,6 +55,7 @@ class Settings:
     path: str = PRESETS["default"].path
     pauses: str = PRESETS["default"].pauses
     units: str = PRESETS["default"].units
+    anchors: str = PRESETS["default"].anchors
     language: str | None = None
     task: str = "transcribe"
     recogniser: str | None = None
@@ -103,10 +109,12 @@ def choose(
         aggregation = replace(aggregation, layers=layers, heads=named)
     elif heads is not None:
         aggregation = replace(aggregation, heads=heads)
-    defaults: dict[str, object] = {"path": base.path, "pauses": base.pauses, "units": base.units}
+    defaults: dict[str, object] = {name: getattr(base, name) for name in ("path", "pauses", "units", "anchors")}
     given = {name: value for name, value in others.items() if value is not None}
     unknown = given.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
         known = ", ".join(Settings.__dataclass_fields__)
         raise SettingError(f"unknown setting {sorted(unknown)[0]!r}: choose from {known}")
+    if given.get("anchors", ANCHORS[0]) not in ANCHORS:
+        raise SettingError(f"unknown use of anchors {given['anchors']!r}: choose one of {', '.join(ANCHORS)}")
     return Settings(aggregation=aggregation, **{**defaults, **given})  # type: ignore[arg-type]

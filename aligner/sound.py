@@ -25,6 +25,7 @@ PAUSE = 0.15  # seconds between words, or of silence, that make a pause
 BESIDE = 0.1  # seconds from a silence at which words may meet that it parts
 CLOSURE = 0.1  # seconds; a shorter silence may be the closure of a stop
 LATER, EARLIER = 0.5, 0.1  # seconds that a word may gain: last sounds fade, first ones hardly do
+BEYOND = 0.1  # seconds heard beyond what the first and last word may gain; louder music farther away says nothing
 SHORTEST = 0.04  # seconds that a word keeps
 
 
@@ -46,7 +47,11 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
         A word moves only to an edge of sound within its reach; in noise that
         hides all edges it stays. The recording's own ends count as pauses.
     """
-    begins, ends = _sounds(active(levels, FAINT, FAINTEST, AROUND))
+    if not words:
+        return ()
+    first = max(0, round((words[0].start - EARLIER - BEYOND) / STEP))
+    stop = round((words[-1].end + LATER + BEYOND) / STEP)
+    begins, ends = (first * STEP + edges for edges in _sounds(active(levels[first:stop], FAINT, FAINTEST, AROUND)))
     words = _parted(words, ends[:-1], begins[1:])
     found = []
     for i, word in enumerate(words):

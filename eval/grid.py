@@ -13,7 +13,6 @@ from aligner.errors import InputError, SettingError
 from aligner.presets import PRESETS
 from aligner.registry import Registry
 
-BASELINES = ("uniform", "ctc")
 TOP = (1, 2, 3, 5, 8, 10, 15, 20, 30)
 SOURCES = ("softmax-crop", "crop-softmax", "logits")
 NORMALISATIONS: tuple[tuple[str, ...], ...] = (
@@ -49,7 +48,7 @@ class Setting:
     units, path, pauses : str
         As in `aligner.settings.Settings`.
     baseline : str or None
-        "uniform" or "ctc".
+        "uniform", "ctc" or "align" (the whole tool: the default preset held near the anchors of a CTC head).
     """
 
     name: str
@@ -105,6 +104,7 @@ def small_grid(shape: Shape) -> Iterable[Setting]:
             yield _of_preset(name, name, "preset")
     yield Setting("uniform", "baseline", None, baseline="uniform")
     if shape.ctc:
+        yield Setting("align", "align", None, baseline="align")
         yield Setting("ctc", "baseline", None, baseline="ctc")
 
 

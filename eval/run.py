@@ -25,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import recognition
+from aligner.core import Audio, TokenFrameMap, Tokens, Word
 from aligner.core import Path as TokenPath
-from aligner.core import TokenFrameMap, Tokens, Word
 from aligner.errors import InputError
+from aligner.pipeline import align_audio
 from aligner.recording import of_audio
 from aligner.regions import loudness
+from aligner.settings import Settings
 from aligner.sound import hugging
 from eval.grid import Setting, Shape, settings_of
 from eval.manifest import Utterance, check, load_audio, read_manifest
@@ -109,7 +111,7 @@ class Aligner:
             language = utterance.language if utterance.language in self.model.languages else None
             lattice = Lattice(self.model, encoded, text, language)
             levels = loudness(of_audio(audio))
-            found = {s.name: self._times(s, lattice, levels, audio.duration) for s in self.settings if text.split()}
+            found = {s.name: self._times(s, lattice, levels, audio) for s in self.settings if text.split()}
         except InputError as error:
             raise InputError(f"utterance {utterance.id}: {error}") from error
         texts = [span.text for span in lattice.tokens("subword").words] if found else []
@@ -117,11 +119,15 @@ class Aligner:
         return {"id": utterance.id, "words": texts, "times": times}
 
     def _times(
-        self, setting: Setting, lattice: Lattice, levels: NDArray[np.float32], duration: float
+        self, setting: Setting, lattice: Lattice, levels: NDArray[np.float32], audio: Audio
     ) -> list[tuple[float, float]]:
         from eval.baselines import ctc_times, uniform_times
 
-        texts = [span.text for span in lattice.tokens("subword").words]
+        texts, duration = [span.text for span in lattice.tokens("subword").words], audio.duration
+        if setting.baseline == "align":
+            whole = align_audio(self.model, audio, lattice.text, Settings(language=lattice.language, confidence=False))
+            # Where `align` finds a word missing it has no times for the others here.
+            return [(w.start, w.end) for w in whole.words] if len(whole.words) == len(texts) else []
         if setting.aggregation is not None:
             words = lattice.words(setting, duration)
         elif setting.baseline == "ctc":

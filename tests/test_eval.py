@@ -93,7 +93,16 @@ def test_default_grid_covers_every_choice_of_the_embedded_shape() -> None:
     assert len(found) == len(names) >= 60
     assert {f"head-{layer}.{head}" for layer in range(3) for head in range(6)} <= names
     assert {"layer-0", "layer-2", "last-1", "last-3", "upper-half-layers", "all-layers", "alignment-heads"} <= names
-    assert {"default", "openai", "huggingface", "whisper-timestamped", "char-alignment", "uniform", "ctc"} <= names
+    assert {
+        "align",
+        "default",
+        "openai",
+        "huggingface",
+        "whisper-timestamped",
+        "char-alignment",
+        "uniform",
+        "ctc",
+    } <= names
     assert {"top-1", "top-15", "default+pauses-keep", "default+pauses-trim", "openai+units-character"} <= names
     assert {s.units for s in found} == {"subword", "character"} and {s.pauses for s in found} == {"keep", "trim"}
 
@@ -101,7 +110,7 @@ def test_default_grid_covers_every_choice_of_the_embedded_shape() -> None:
 def test_grid_leaves_out_what_a_checkpoint_does_not_have() -> None:
     found = settings_of("default", Shape(2, 2, False, False))
     assert not [s for s in found if s.aggregation and s.aggregation.heads == "alignment"]
-    assert "ctc" not in {s.name for s in found} and "top-5" not in {s.name for s in found}
+    assert not {"align", "ctc"} & {s.name for s in found} and "top-5" not in {s.name for s in found}
 
 
 def test_a_grid_of_ones_own(tmp_path) -> None:
@@ -277,9 +286,10 @@ def test_run_agrees_with_the_pipeline(name: str) -> None:
     gold = [(w.text, w.start, w.end) for w in read_words(path.with_suffix(".TextGrid"))]
     utterance = make_utterance(name, path.with_suffix(".flac"), gold, speaker="s", source="samples")
     line = Aligner("embedded", "small", "gold").align(utterance)
-    found = aligner.align(utterance.audio, text=utterance.text)
-    assert line["words"] == [w.text for w in found.words]
-    np.testing.assert_allclose(line["times"]["default"], [(w.start, w.end) for w in found.words], atol=1e-4)
+    for row, anchors in (("align", "always"), ("default", "needed")):
+        found = aligner.align(utterance.audio, text=utterance.text, anchors=anchors)
+        assert line["words"] == [w.text for w in found.words]
+        np.testing.assert_allclose(line["times"][row], [(w.start, w.end) for w in found.words], atol=1e-4)
 
 
 @needs_model

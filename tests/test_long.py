@@ -21,6 +21,7 @@ from aligner.models import SpeechModel
 from aligner.near import Near, covering, of_words
 from aligner.pipeline import Settings, align_audio
 from aligner.textgrid import read_words
+from aligner.window import align_window
 from benchmarks import longform
 from benchmarks.edges import music
 
@@ -309,6 +310,58 @@ def test_what_stands_before_the_words_does_not_move_them(
     later = align_audio(model, padded, text, Settings())
     shifts = [abs(b.start - a.start - seconds) for a, b in zip(plain.words, later.words, strict=True)]
     assert np.median(shifts) < 0.1
+
+
+def test_a_pause_of_seconds_between_two_words_moves_neither(model: SpeechModel) -> None:
+    """The window is still short enough for its text; its words are parted by the silence nevertheless."""
+    audio, gold = read_audio(SAMPLES / "kitchen.flac"), read_words(SAMPLES / "kitchen.TextGrid")
+    text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8")
+    middle, pause = len(gold) // 2, 2.5
+    cut = round((gold[middle - 1].end + gold[middle].start) / 2 * RATE)
+    parted = np.concatenate([audio.samples[:cut], tone(pause, 3, 1e-4), audio.samples[cut:]])
+    plain = align_audio(model, audio, text, Settings()).words
+    found = align_audio(model, Audio(parted, RATE), text, Settings()).words
+    shifts = [b.start - a.start - pause * (k >= middle) for k, (a, b) in enumerate(zip(plain, found, strict=True))]
+    assert np.abs(shifts).max() < 0.15
+    assert found[middle].start - found[middle - 1].end > pause - 0.2
+
+
+def test_longest_pause_is_between_sounds() -> None:
+    quiet = -80.0
+    levels = np.full(1000, quiet, np.float32)
+    assert regions.longest_pause(levels[:0]) == regions.longest_pause(levels) == 0
+    levels[200:300] = levels[450:600] = -20.0  # silence before and after is no pause
+    assert regions.longest_pause(levels) == pytest.approx(1.5, abs=0.03)
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["given", "recognised"])
+def test_words_of_one_window_are_held_near_their_anchors(
+    model: SpeechModel, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    audio, gold = read_audio(SAMPLES / "kitchen.flac"), read_words(SAMPLES / "kitchen.TextGrid")
+    text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8") if written else None
+    seen: list[list[Near]] = []
+
+    def spy(*given, **named):  # type: ignore[no-untyped-def]
+        seen.append(given[6])
+        return align_window(*given, **named)
+
+    monkeypatch.setattr(long, "align_window", spy)
+    align_audio(model, audio, text, Settings())
+    align_audio(model, audio, text, Settings(anchors="needed"))
+    assert len(seen) == 2 and not seen[1]
+    assert all(near.heard and near.start < near.end for near in seen[0])
+    if written:
+        assert max(abs(near.start - word.start) for near, word in zip(seen[0], gold, strict=True)) < 0.3
+
+
+def test_a_window_that_lacks_words_is_aligned_freely(model: SpeechModel) -> None:
+    """Every word of a short recording gets a time, and the anchors do not hold those that are not spoken."""
+    text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8") + " Nobody pronounced these seventeen syllables."
+    audio = read_audio(SAMPLES / "kitchen.flac")
+    held, free = (align_audio(model, audio, text, Settings(anchors=anchors)) for anchors in ("always", "needed"))
+    assert [(w.text, w.start, w.end) for w in held.words] == [(w.text, w.start, w.end) for w in free.words]
+    assert [w.text for w in held.words] == text.split()
 
 
 def test_windows_cover_the_speech_and_cut_in_pauses() -> None:

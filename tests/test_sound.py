@@ -56,6 +56,14 @@ def test_sound_that_goes_on_is_not_the_words() -> None:
     assert hugging(words, levels(floor=-100.0), 4.0) == tuple(words)  # nothing is heard
 
 
+def test_louder_music_before_the_first_word_hides_no_end() -> None:
+    heard = levels((2.0, 2.5))
+    heard[250:260] = -45.0  # a last sound that fades
+    plain = hugging([Word("one", 2.05, 2.55)], heard, 4.0)
+    heard[:180] = -10.0
+    assert edges(hugging([Word("one", 2.05, 2.55)], heard, 4.0)) == edges(plain) == [(2.0, 2.6)]
+
+
 def test_a_swallowed_pause_is_put_between_the_words() -> None:
     heard = levels((0.5, 1.2), (1.6, 2.4))
     for meeting in (1.15, 1.4, 1.65):  # in the silence, or just beside it
