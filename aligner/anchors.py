@@ -25,7 +25,7 @@ from aligner.text import spoken_form
 
 UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between sentences
 WITHIN = 4.0  # the same inside a sentence: what nobody wrote is rather whole sentences
-PAUSING = 0.01  # cost of a frame of pause inside a sentence: a pause of seconds is rather between sentences
+PAUSING = 0.03  # cost of a frame of pause inside a sentence: a pause of seconds is rather between sentences
 OPENING, CLOSING = 0.06, 0.03  # the same after its first word and before its last: these are rather beside their own
 LASTING = 0.1  # cost of a frame that a character lasts: a pause is rather between words
 SKIP = 1.5  # cost of a character that is not spoken
