@@ -42,7 +42,7 @@ from eval.systems import System, read_system, recording_of, write_system
 SAMPLE_RATE = 16_000
 FRAME = 0.02  # seconds
 SHORTEST = 0.001  # seconds; peers give words without length, which no interval can be
-OURS = ("default", CROSS_VALIDATED, "ctc", "uniform")
+OURS = ("align", "default", CROSS_VALIDATED, "ctc", "uniform")
 
 Times = list[tuple[str, float, float]]
 Align = Callable[[NDArray[np.float32], str], Times]
@@ -343,7 +343,8 @@ def main(manifests: tuple[Path, ...], results: Path, model: str, names: tuple[st
         raise click.ClickException(str(error)) from error
     picks = next((s.setting["picks"] for s in systems if s.name == CROSS_VALIDATED), {})
     notes = {
-        "default": "**ours: default**",
+        "align": "**`align`**: the default held near the CTC head's anchors",
+        "default": "ours: default, attention alone",
         CROSS_VALIDATED: f"ours: cross-validated (mostly {next(iter(picks), '?')})",
         "ctc": "CTC head of the same checkpoint, no attention",
         "uniform": "words spread evenly",
