@@ -106,7 +106,9 @@ def align_text(
         window = None
     sound = active(levels)
     if window is not None and _filled(whole, script, levels):
-        return _joined([_held(model, window, text, settings, language, whole, sound)], [text], language)
+        near = _places(model, window, script, settings, whole, sound)
+        if near is not None:
+            return _joined([align_window(model, window, text, settings, language, whole.start, near)], [text], language)
     anchors: tuple[Anchor, ...] = ()
     if ctc.labels(model):
         anchors = _heard(model, _posteriors(model, source), script)
@@ -129,7 +131,10 @@ def align_text(
     if window is None:
         raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
     # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
-    return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
+    doubt = ("hardly a word of the transcript was heard: is it the right one?",) if ctc.labels(model) else ()
+    return _joined(
+        [align_window(model, window, text, settings, language, whole.start)], [text], language, warnings=doubt
+    )
 
 
 def _filled(whole: Region, script: _Script, levels: NDArray[np.float32]) -> bool:
@@ -138,24 +143,21 @@ def _filled(whole: Region, script: _Script, levels: NDArray[np.float32]) -> bool
     return whole.end - whole.start <= most and longest_pause(levels) <= PAUSE
 
 
-def _held(
+def _places(
     model: SpeechModel,
     window: Encoded,
-    text: str,
+    script: _Script,
     settings: Settings,
-    language: str | None,
     region: Region,
     sound: NDArray[np.bool_],
-) -> Stretch:
-    """The words of a window that its text fills, held near where the CTC head hears them unless some seem missing."""
-    near: list[Near] = []
-    if settings.anchors == "always" and ctc.labels(model):
-        script = _script(text, language or "en")
-        part = sound[round(region.start / STEP) : round(region.end / STEP)]
-        anchors = _heard(model, [ctc.log_posteriors(model, window)], script)
-        spoken, absent = _fill(anchors, script, part, window.duration)
-        near = [] if absent else [_near(anchor, script, 0.0) for anchor in spoken]
-    return align_window(model, window, text, settings, language, region.start, near)
+) -> list[Near] | None:
+    """Where the CTC head hears the words of a window: none where it is not asked, None where it finds some missing."""
+    if settings.anchors == "needed" or not ctc.labels(model):
+        return []
+    anchors = _heard(model, [ctc.log_posteriors(model, window)], script)
+    part = sound[round(region.start / STEP) : round(region.end / STEP)]
+    spoken, absent = _fill(anchors, script, part, window.duration)
+    return None if absent else [_near(anchor, script, 0.0) for anchor in spoken]
 
 
 def _near(anchor: Anchor, script: _Script, offset: float) -> Near:
@@ -206,7 +208,10 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
             if ctc.labels(model) and _letters_heard(model, window) < HEARD * sum(map(str.isalnum, text)):
                 dropped.append(f"{region.start:.2f}-{region.end:.2f} s: text that is not heard there, {text!r}")
                 continue
-            found.append((region.start, _held(model, window, text, settings, language, region, sound), text))
+            near = _places(model, window, _script(text, language), settings, region, sound) or ()
+            found.append(
+                (region.start, align_window(model, window, text, settings, language, region.start, near), text)
+            )
     found.sort(key=lambda item: item[0])  # halves of a window come after its neighbours
     stretches, texts = [stretch for _, stretch, _ in found], [text for _, _, text in found]
     return _joined(stretches, texts, language, dropped=tuple(dropped))
@@ -251,6 +256,7 @@ def _joined(
     language: str | None,
     missing: tuple[str, ...] = (),
     dropped: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Spoken:
     segments: list[tuple[int, int]] = []
     total = 0
@@ -266,6 +272,7 @@ def _joined(
         language=language,
         missing=missing,
         dropped=dropped,
+        warnings=warnings,
     )
 
 

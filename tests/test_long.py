@@ -355,13 +355,24 @@ def test_words_of_one_window_are_held_near_their_anchors(
         assert max(abs(near.start - word.start) for near, word in zip(seen[0], gold, strict=True)) < 0.3
 
 
-def test_a_window_that_lacks_words_is_aligned_freely(model: SpeechModel) -> None:
-    """Every word of a short recording gets a time, and the anchors do not hold those that are not spoken."""
-    text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8") + " Nobody pronounced these seventeen syllables."
+@pytest.mark.parametrize("first", [True, False])
+def test_a_sentence_that_is_not_spoken_is_reported_in_a_short_recording_too(model: SpeechModel, first: bool) -> None:
+    text = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8").strip()
+    extra = "Nobody pronounced these syllables."
     audio = read_audio(SAMPLES / "kitchen.flac")
-    held, free = (align_audio(model, audio, text, Settings(anchors=anchors)) for anchors in ("always", "needed"))
-    assert [(w.text, w.start, w.end) for w in held.words] == [(w.text, w.start, w.end) for w in free.words]
-    assert [w.text for w in held.words] == text.split()
+    found = align_audio(model, audio, " ".join([extra, text] if first else [text, extra]), Settings())
+    assert found.provenance["missing"] == [extra]
+    assert [w.text for w in found.words] == text.split()
+    plain = align_audio(model, audio, text, Settings()).words
+    assert max(abs(a.start - b.start) for a, b in zip(found.words, plain, strict=True)) < 0.1
+
+
+def test_a_wrong_transcript_is_doubted_and_timed_nevertheless(model: SpeechModel) -> None:
+    wrong = "Purple giraffes multiply underneath gigantic cathedrals, yodelling vigorously."
+    found = align_audio(model, read_audio(SAMPLES / "kitchen.flac"), wrong, Settings())
+    assert [w.text for w in found.words] == wrong.split()
+    assert "is it the right one?" in found.provenance["warnings"][0]
+    valid(found)
 
 
 def test_windows_cover_the_speech_and_cut_in_pauses() -> None:
