@@ -131,10 +131,7 @@ def align_text(
     if window is None:
         raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
     # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
-    doubt = ("hardly a word of the transcript was heard: is it the right one?",) if ctc.labels(model) else ()
-    return _joined(
-        [align_window(model, window, text, settings, language, whole.start)], [text], language, warnings=doubt
-    )
+    return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
 
 
 def _filled(whole: Region, script: _Script, levels: NDArray[np.float32]) -> bool:
@@ -256,7 +253,6 @@ def _joined(
     language: str | None,
     missing: tuple[str, ...] = (),
     dropped: tuple[str, ...] = (),
-    warnings: tuple[str, ...] = (),
 ) -> Spoken:
     segments: list[tuple[int, int]] = []
     total = 0
@@ -272,7 +268,6 @@ def _joined(
         language=language,
         missing=missing,
         dropped=dropped,
-        warnings=warnings,
     )
 
 

@@ -367,11 +367,11 @@ def test_a_sentence_that_is_not_spoken_is_reported_in_a_short_recording_too(mode
     assert max(abs(a.start - b.start) for a, b in zip(found.words, plain, strict=True)) < 0.1
 
 
-def test_a_wrong_transcript_is_doubted_and_timed_nevertheless(model: SpeechModel) -> None:
+def test_a_wrong_transcript_is_timed_nevertheless(model: SpeechModel) -> None:
     wrong = "Purple giraffes multiply underneath gigantic cathedrals, yodelling vigorously."
     found = align_audio(model, read_audio(SAMPLES / "kitchen.flac"), wrong, Settings())
     assert [w.text for w in found.words] == wrong.split()
-    assert "is it the right one?" in found.provenance["warnings"][0]
+    assert np.mean([w.probability for w in found.words if w.probability is not None]) < 0.3  # which the command says
     valid(found)
 
 
