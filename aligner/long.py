@@ -148,10 +148,11 @@ def _places(
     region: Region,
     sound: NDArray[np.bool_],
 ) -> list[Near] | None:
-    """Where the CTC head hears the words of a window: none where it is not asked, None where it finds some missing."""
-    if settings.anchors == "needed" or not ctc.labels(model):
+    """Where the CTC head hears the words of a window: none if it hears nothing or is not asked, None if some are missing."""
+    wanted = settings.anchors == "always" and ctc.labels(model)
+    anchors = _heard(model, [ctc.log_posteriors(model, window)], script) if wanted else ()
+    if not anchors:
         return []
-    anchors = _heard(model, [ctc.log_posteriors(model, window)], script)
     part = sound[round(region.start / STEP) : round(region.end / STEP)]
     spoken, absent = _fill(anchors, script, part, window.duration)
     return None if absent else [_near(anchor, script, 0.0) for anchor in spoken]
