@@ -148,7 +148,7 @@ def _places(
     region: Region,
     sound: NDArray[np.bool_],
 ) -> list[Near] | None:
-    """Where the CTC head hears the words of a window: nowhere ([]) if it hears none, None if some seem to be missing."""
+    """Where the CTC head hears the words of a window: nowhere ([]) if it hears none, None if some seem missing."""
     wanted = settings.anchors == "always" and ctc.labels(model)
     anchors = _heard(model, [ctc.log_posteriors(model, window)], script) if wanted else ()
     if not anchors:
