@@ -401,8 +401,9 @@ def _fill(
         tail, middle, head = _parts(range(before.word + 1, after.word), script)
         # The rest of a sentence that was heard is likelier than one that was not.
         for words in ([*tail, *head], middle):
-            needed = FASTEST * sum(len(script.words[i]) for i in words)
-            if len(words) >= FEW and room < needed:
+            said = [script.words[i] for i in words if any(map(str.isalnum, script.words[i]))]  # marks, emoji are silent
+            needed = FASTEST * sum(map(len, said))
+            if len(said) >= FEW and room < needed:
                 missing += words
             room -= needed
         gone = set(missing)

@@ -367,6 +367,13 @@ def test_a_sentence_that_is_not_spoken_is_reported_in_a_short_recording_too(mode
     assert max(abs(a.start - b.start) for a, b in zip(found.words, plain, strict=True)) < 0.1
 
 
+def test_marks_and_emoji_are_never_missing(model: SpeechModel) -> None:
+    words = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8").split()
+    text = " ".join([*words[:4], *"😀😀😀😀", *words[4:], "🎉", "—", "🎉", "🎉"])
+    found = align_audio(model, read_audio(SAMPLES / "kitchen.flac"), text, Settings())
+    assert " ".join(w.text for w in found.words) == text and "missing" not in found.provenance
+
+
 def test_a_wrong_transcript_is_timed_nevertheless(model: SpeechModel) -> None:
     wrong = "Purple giraffes multiply underneath gigantic cathedrals, yodelling vigorously."
     found = align_audio(model, read_audio(SAMPLES / "kitchen.flac"), wrong, Settings())
