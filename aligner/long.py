@@ -13,7 +13,7 @@ import itertools
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ from aligner.transcript import sentences
 from aligner.window import Stretch, align_window
 from aligner.words import UNSPACED_LANGUAGES
 
-LONGEST = 12.0  # seconds of a window; attention stays sharper and greedy decoding surer than over a full one
+LONGEST = 12.0  # seconds of a window; greedy decoding is surer than over a full one
+CHUNK = 6.0  # seconds of anchored words that are aligned together; attention stays sharper than over longer stretches
+HEARING = 8.0  # seconds that the CTC head hears at once, without what it hears around them
 MARGIN = 0.4  # seconds of audio around a chunk, where its neighbours leave room
 PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
 PACE = 0.07  # seconds of a character of ordinary speech
@@ -105,27 +107,21 @@ def align_text(
     if window is not None and len(model.tokenize(text, settings.units, language)) > model.max_tokens:
         window = None
     sound = active(levels)
-    if window is not None and _filled(whole, script, levels):
-        near = _places(model, window, script, settings, whole, sound)
-        if near is not None:
+    longest = CHUNK if _listening(model, settings) else model.window
+    if window is not None and whole.end - whole.start <= longest and _filled(whole, script, levels):
+        anchors = _within(model, window, script, settings, whole, sound)
+        if anchors is not None:
+            near = [_near(anchor, script, whole.start) for anchor in anchors]
             return _joined([align_window(model, window, text, settings, language, whole.start, near)], [text], language)
-    anchors: tuple[Anchor, ...] = ()
+    found: tuple[Anchor, ...] = ()
     if ctc.labels(model):
-        anchors = _heard(model, _posteriors(model, source), script)
+        found = _heard(model, _posteriors(model, source), script)
     elif window is None:
-        anchors = by_recognition(script.words, recognise(model, source, levels, settings).words, language)
-    spoken, absent = _fill(anchors, script, sound, source.duration) if anchors else ([], [])
-    stretches: list[Stretch] = []
-    texts: list[str] = []
-    for chunk, region in _chunks(model, spoken, script, levels, source.duration):
-        chunk_text = script.text([anchor.word for anchor in chunk])
-        encoded = model.encode(source.read(region.start, region.end))
-        if len(model.tokenize(chunk_text, settings.units, language)) >= int(encoded.duration / model.frame_duration):
-            absent += [anchor.word for anchor in chunk]
-            continue
-        near = [_near(anchor, script, region.start) for anchor in chunk]
-        stretches.append(align_window(model, encoded, chunk_text, settings, language, region.start, near))
-        texts.append(chunk_text)
+        found = by_recognition(script.words, recognise(model, source, levels, settings).words, language)
+    spoken, absent = _fill(found, script, sound, source.duration) if found else ([], [])
+    everything = Region(0.0, source.duration)
+    stretches, texts, tight = _in_chunks(model, source, levels, spoken, script, settings, language, everything)
+    absent += tight
     if stretches:
         return _joined(stretches, texts, language, missing=script.runs(absent))
     if window is None:
@@ -140,22 +136,53 @@ def _filled(whole: Region, script: _Script, levels: NDArray[np.float32]) -> bool
     return whole.end - whole.start <= most and longest_pause(levels) <= PAUSE
 
 
-def _places(
+def _listening(model: SpeechModel, settings: Settings) -> bool:
+    """Whether the CTC head is asked about short stretches, too."""
+    return settings.anchors == "always" and bool(ctc.labels(model))
+
+
+def _within(
     model: SpeechModel,
     window: Encoded,
     script: _Script,
     settings: Settings,
     region: Region,
     sound: NDArray[np.bool_],
-) -> list[Near] | None:
-    """Where the CTC head hears the words of a window: nowhere ([]) if it hears none, None if some seem missing."""
-    wanted = settings.anchors == "always" and ctc.labels(model)
-    anchors = _heard(model, [ctc.log_posteriors(model, window)], script) if wanted else ()
-    if not anchors:
+) -> list[Anchor] | None:
+    """Words that the CTC head hears in a window: none if it hears none or is not asked, None if some seem missing."""
+    heard = _heard(model, [ctc.log_posteriors(model, window)], script) if _listening(model, settings) else ()
+    if not heard:
         return []
     part = sound[round(region.start / STEP) : round(region.end / STEP)]
-    spoken, absent = _fill(anchors, script, part, window.duration)
-    return None if absent else [_near(anchor, script, 0.0) for anchor in spoken]
+    spoken, absent = _fill(heard, script, part, window.duration)
+    later = [replace(a, start=a.start + region.start, end=a.end + region.start) for a in spoken]
+    return None if absent else later
+
+
+def _in_chunks(
+    model: SpeechModel,
+    source: Recording,
+    levels: NDArray[np.float32],
+    anchors: Sequence[Anchor],
+    script: _Script,
+    settings: Settings,
+    language: str | None,
+    region: Region,
+) -> tuple[list[Stretch], list[str], list[int]]:
+    """Chunks of anchored words, aligned each in its own stretch of a region; their texts; words without room."""
+    stretches: list[Stretch] = []
+    texts: list[str] = []
+    tight: list[int] = []
+    for chunk, part in _chunks(model, anchors, script, levels, region):
+        text = script.text([anchor.word for anchor in chunk])
+        encoded = model.encode(source.read(part.start, part.end))
+        if len(model.tokenize(text, settings.units, language)) >= int(encoded.duration / model.frame_duration):
+            tight += [anchor.word for anchor in chunk]
+            continue
+        near = [_near(anchor, script, part.start) for anchor in chunk]
+        stretches.append(align_window(model, encoded, text, settings, language, part.start, near))
+        texts.append(text)
+    return stretches, texts, tight
 
 
 def _near(anchor: Anchor, script: _Script, offset: float) -> Near:
@@ -206,13 +233,21 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
             if ctc.labels(model) and _letters_heard(model, window) < HEARD * sum(map(str.isalnum, text)):
                 dropped.append(f"{region.start:.2f}-{region.end:.2f} s: text that is not heard there, {text!r}")
                 continue
-            near = _places(model, window, _script(text, language), settings, region, sound) or ()
+            script = _script(text, language)
+            anchors = _within(model, window, script, settings, region, sound) or []
+            if anchors and region.end - region.start > CHUNK:
+                stretches, texts, tight = _in_chunks(model, source, levels, anchors, script, settings, language, region)
+                if not tight:
+                    found += zip(itertools.repeat(region.start), stretches, texts)
+                    continue
+            near = [_near(anchor, script, region.start) for anchor in anchors]
             found.append(
                 (region.start, align_window(model, window, text, settings, language, region.start, near), text)
             )
     found.sort(key=lambda item: item[0])  # halves of a window come after its neighbours
-    stretches, texts = [stretch for _, stretch, _ in found], [text for _, _, text in found]
-    return _joined(stretches, texts, language, dropped=tuple(dropped))
+    return _joined(
+        [stretch for _, stretch, _ in found], [text for _, _, text in found], language, dropped=tuple(dropped)
+    )
 
 
 def _letters_heard(model: SpeechModel, encoded: Encoded) -> int:
@@ -373,11 +408,11 @@ def _posteriors(model: SpeechModel, source: Recording) -> Iterator[NDArray[np.fl
     """CTC log-posteriors of the whole recording, a window at a time, each heard with some audio around it."""
     start = 0.0
     while start < source.duration:
-        end = min(start + LONGEST, source.duration)
+        end = min(start + HEARING, source.duration)
         low, high = max(0.0, start - _CONTEXT), min(end + _CONTEXT, source.duration)
         frames = ctc.log_posteriors(model, model.encode(source.read(low, high)))
         first = round((start - low) / model.frame_duration)
-        stop = first + round(LONGEST / model.frame_duration) if end < source.duration else None
+        stop = first + round(HEARING / model.frame_duration) if end < source.duration else None
         yield frames[first:stop]
         start = end
 
@@ -436,7 +471,7 @@ def _spread(parts: Sequence[Sequence[int]], script: _Script, low: float, high: f
 
 
 def _chunks(
-    model: SpeechModel, anchors: Sequence[Anchor], script: _Script, levels: NDArray[np.float32], duration: float
+    model: SpeechModel, anchors: Sequence[Anchor], script: _Script, levels: NDArray[np.float32], whole: Region
 ) -> Iterator[tuple[Sequence[Anchor], Region]]:
     """Neighbouring words that fit a window together, and their stretch of audio.
 
@@ -444,8 +479,8 @@ def _chunks(
     longest gap between words.
     """
     sizes = [_most_tokens(script.words[anchor.word]) for anchor in anchors]
-    longest = min(LONGEST, model.window - 2 * MARGIN)
-    first, start = 0, 0.0
+    longest = min(CHUNK if ctc.labels(model) else LONGEST, model.window - 2 * MARGIN)
+    first, start = 0, whole.start
     while first < len(anchors):
         start = max(start, anchors[first].start - MARGIN)
         stop, tokens, paused = first, 0, False
@@ -458,12 +493,12 @@ def _chunks(
         if not paused:
             stop = _best_cut(anchors, script, first, stop)
         last = anchors[stop - 1]
-        following = anchors[stop].start if stop < len(anchors) else duration
+        following = anchors[stop].start if stop < len(anchors) else whole.end
         if following - last.end > 2 * MARGIN:
             end = last.end + MARGIN
         else:
             end = quietest(levels, max(last.end - 0.15, (last.start + last.end) / 2), max(following, last.end) + 0.1)
-        end = min(max(end, start + 0.1), duration, start + model.window)
+        end = min(max(end, start + 0.1), whole.end, start + model.window)
         yield anchors[first:stop], Region(start, end)
         first, start = stop, end
 
