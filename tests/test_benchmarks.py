@@ -1,12 +1,17 @@
-"""What the benchmarks on speed measure: clips of the wanted length, and sums over the turns that belong to a load."""
+"""What the benchmarks measure: clips of the wanted length, sums over turns that belong to a load, joined utterances."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
 from benchmarks.contenders import RATE, Turn, clip, pieces
+from benchmarks.joined import joined
 from benchmarks.throughput import compare_tools
+from eval.manifest import make_utterance
 
 
 @pytest.mark.parametrize("seconds", [2.5, 7.0, 40.0])
@@ -36,3 +41,23 @@ def test_a_shorter_load_is_the_beginning_of_the_longest(monkeypatch, capsys) -> 
         ["2 min", "tool", "15.0", f"{15 / 140:.4f}", "500"],
         ["4 files of 3 s", "tool", "10.0", f"{10 / 12:.4f}", "400"],
     ]
+
+
+def test_joined_utterances_keep_their_words_times_and_speakers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made = []
+    for number, speaker in enumerate("aaab"):
+        soundfile.write(tmp_path / f"{number}.wav", 0.1 * rng.normal(size=2 * RATE), RATE)
+        words = [("one", 0.1, 0.5), ("two", 0.5, 1.9)]
+        made.append(make_utterance(str(number), tmp_path / f"{number}.wav", words, speaker=speaker, source="s"))
+    assert [round(j.audio.duration) for j in joined(made, 5.0, RATE)] == [4, 2, 2]
+    assert [round(j.audio.duration) for j in joined(made, 5.0, RATE, mixed=True)] == [4, 4]
+    first = next(joined(made, 5.0, RATE))
+    assert [(w.text, round(w.start, 3)) for w in first.words] == [
+        ("one", 0.1),
+        ("two", 0.5),
+        ("one", 2.1),
+        ("two", 2.5),
+    ]
+    assert first.texts == ("one two", "one two") and first.speaker == "a"
+    np.testing.assert_allclose(first.audio.samples[2 * RATE :], soundfile.read(tmp_path / "1.wav")[0], atol=1e-4)

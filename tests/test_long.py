@@ -367,6 +367,46 @@ def test_a_sentence_that_is_not_spoken_is_reported_in_a_short_recording_too(mode
     assert max(abs(a.start - b.start) for a, b in zip(found.words, plain, strict=True)) < 0.1
 
 
+@pytest.fixture(scope="module")
+def half_a_window() -> tuple[Audio, tuple[Word, ...], str]:
+    """The samples as one speech without long pauses; gold words; text."""
+    parts, gold, texts, at = [], [], [], 0.0
+    for name in NAMES:
+        words = read_words(SAMPLES / f"{name}.TextGrid")
+        audio = read_audio(SAMPLES / f"{name}.flac")
+        first, last = words[0].start - 0.2, words[-1].end + 0.2
+        gold += [Word(w.text, w.start - first + at, w.end - first + at) for w in words]
+        parts.append(audio.samples[max(0, round(first * RATE)) : round(last * RATE)])
+        at += len(parts[-1]) / RATE
+        texts.append((SAMPLES / f"{name}.txt").read_text(encoding="utf-8").strip())
+    return Audio(np.concatenate(parts), RATE), tuple(gold), " ".join(texts)
+
+
+def test_words_are_aligned_in_short_stretches(
+    model: SpeechModel, half_a_window: tuple[Audio, tuple[Word, ...], str]
+) -> None:
+    audio, gold, text = half_a_window
+    assert long.CHUNK < audio.duration < model.window
+    held, free = (align_audio(model, audio, text, Settings(anchors=anchors)) for anchors in ("always", "needed"))
+    assert held.provenance["windows"] > free.provenance["windows"] == 1
+    assert [w.text for w in held.words] == [w.text for w in free.words] == text.split()
+
+    def error(found: Alignment) -> float:
+        return float(np.mean([abs(a.start - b.start) for a, b in zip(found.words, gold, strict=True)]))
+
+    assert error(held) < error(free) and error(held) < 0.04
+
+
+def test_recognised_words_are_aligned_in_short_stretches(
+    model: SpeechModel, half_a_window: tuple[Audio, tuple[Word, ...], str]
+) -> None:
+    audio = half_a_window[0]
+    held, free = (align_audio(model, audio, None, Settings(anchors=anchors)) for anchors in ("always", "needed"))
+    valid(held)
+    assert [w.text for w in held.words] == [w.text for w in free.words]
+    assert held.provenance["windows"] > free.provenance["windows"]
+
+
 def test_marks_and_emoji_are_never_missing(model: SpeechModel) -> None:
     words = (SAMPLES / "kitchen.txt").read_text(encoding="utf-8").split()
     text = " ".join([*words[:4], *"😀😀😀😀", *words[4:], "🎉", "—", "🎉", "🎉"])
