@@ -98,17 +98,16 @@ def align_text(
     language = settings.language
     whole = _without_silence(levels, source.duration)
     window = None
-    if whole.end - whole.start <= model.window:
+    if whole.end - whole.start <= (CHUNK if _listening(model, settings) else model.window):
         window = model.encode(source.read(whole.start, whole.end))
         language = language or model.detect_language(window)
     else:
         language = language or _language(model, source, levels, settings)
     script = _script(text, language)
-    if window is not None and len(model.tokenize(text, settings.units, language)) > model.max_tokens:
-        window = None
+    fits = whole.end - whole.start <= model.window
+    fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
     sound = active(levels)
-    longest = CHUNK if _listening(model, settings) else model.window
-    if window is not None and whole.end - whole.start <= longest and _filled(whole, script, levels):
+    if window is not None and fits and _filled(whole, script, levels):
         anchors = _within(model, window, script, settings, whole, sound)
         if anchors is not None:
             near = [_near(anchor, script, whole.start) for anchor in anchors]
@@ -116,7 +115,7 @@ def align_text(
     found: tuple[Anchor, ...] = ()
     if ctc.labels(model):
         found = _heard(model, _posteriors(model, source), script)
-    elif window is None:
+    elif not fits:
         found = by_recognition(script.words, recognise(model, source, levels, settings).words, language)
     spoken, absent = _fill(found, script, sound, source.duration) if found else ([], [])
     everything = Region(0.0, source.duration)
@@ -124,9 +123,10 @@ def align_text(
     absent += tight
     if stretches:
         return _joined(stretches, texts, language, missing=script.runs(absent))
-    if window is None:
+    if not fits:
         raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
     # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
+    window = window or model.encode(source.read(whole.start, whole.end))
     return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
 
 
@@ -338,6 +338,8 @@ def _without_silence(levels: NDArray[np.float32], duration: float) -> Region:
 
 def _language(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> str:
     """Language of the first window that holds speech."""
+    if len(model.languages) == 1:
+        return model.languages[0]
     first = windows(speech_regions(source, levels, settings.vad), levels, min(LONGEST, model.window))
     region = first[0] if first else Region(0.0, min(LONGEST, source.duration))
     return model.detect_language(model.encode(source.read(region.start, region.end)))
