@@ -34,7 +34,6 @@ from aligner.words import UNSPACED_LANGUAGES
 
 LONGEST = 12.0  # seconds of a window; greedy decoding is surer than over a full one
 CHUNK = 6.0  # seconds of anchored words that are aligned together; attention stays sharper than over longer stretches
-HEARING = 8.0  # seconds that the CTC head hears at once, without what it hears around them
 MARGIN = 0.4  # seconds of audio around a chunk, where its neighbours leave room
 PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
 PACE = 0.07  # seconds of a character of ordinary speech
@@ -410,11 +409,11 @@ def _posteriors(model: SpeechModel, source: Recording) -> Iterator[NDArray[np.fl
     """CTC log-posteriors of the whole recording, a window at a time, each heard with some audio around it."""
     start = 0.0
     while start < source.duration:
-        end = min(start + HEARING, source.duration)
+        end = min(start + LONGEST, source.duration)
         low, high = max(0.0, start - _CONTEXT), min(end + _CONTEXT, source.duration)
         frames = ctc.log_posteriors(model, model.encode(source.read(low, high)))
         first = round((start - low) / model.frame_duration)
-        stop = first + round(HEARING / model.frame_duration) if end < source.duration else None
+        stop = first + round(LONGEST / model.frame_duration) if end < source.duration else None
         yield frames[first:stop]
         start = end
 
