@@ -95,7 +95,8 @@ def align_text(
         No words in the text, or none of it found in the recording.
     """
     language = settings.language
-    whole = _without_silence(levels, source.duration)
+    sound = active(levels)
+    whole = _without_silence(sound, source.duration)
     window = None
     if whole.end - whole.start <= (CHUNK if _listening(model, settings) else model.window):
         window = model.encode(source.read(whole.start, whole.end))
@@ -105,8 +106,7 @@ def align_text(
     script = _script(text, language)
     fits = whole.end - whole.start <= model.window
     fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
-    sound = active(levels)
-    if window is not None and fits and _filled(whole, script, levels):
+    if window is not None and fits and _filled(whole, script, sound):
         anchors = _within(model, window, script, settings, whole, sound)
         if anchors is not None:
             near = [_near(anchor, script, whole.start) for anchor in anchors]
@@ -129,10 +129,10 @@ def align_text(
     return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
 
 
-def _filled(whole: Region, script: _Script, levels: NDArray[np.float32]) -> bool:
+def _filled(whole: Region, script: _Script, sound: NDArray[np.bool_]) -> bool:
     """Whether a text fills a window: one with music, noise or a long pause is cut at its anchors."""
     most = SPARE + SLOW * PACE * sum(map(len, script.words))
-    return whole.end - whole.start <= most and longest_pause(levels) <= PAUSE
+    return whole.end - whole.start <= most and longest_pause(sound) <= PAUSE
 
 
 def _listening(model: SpeechModel, settings: Settings) -> bool:
@@ -325,9 +325,9 @@ def _segments(stretch: Stretch, text: str, offset: int) -> list[tuple[int, int]]
     return found
 
 
-def _without_silence(levels: NDArray[np.float32], duration: float) -> Region:
+def _without_silence(sound: NDArray[np.bool_], duration: float) -> Region:
     """A recording without long silence at its ends: attention that finds nothing to hold on to wanders there."""
-    loud = np.flatnonzero(active(levels)) * STEP
+    loud = np.flatnonzero(sound) * STEP
     if not len(loud):
         return Region(0.0, duration)
     start = float(loud[0]) - SILENT_EDGE / 2 if loud[0] > SILENT_EDGE else 0.0

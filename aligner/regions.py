@@ -112,15 +112,15 @@ def active(
     return found
 
 
-def longest_pause(levels: NDArray[np.float32]) -> float:
+def longest_pause(sound: NDArray[np.bool_]) -> float:
     """Seconds of the longest silence between two sounds.
 
     Parameters
     ----------
-    levels : float32 array, shape (frames,)
-        From `loudness`.
+    sound : bool array, shape (frames,)
+        From `active`.
     """
-    return float(np.diff(np.flatnonzero(active(levels))).max(initial=0)) * STEP
+    return float(np.diff(np.flatnonzero(sound)).max(initial=0)) * STEP
 
 
 def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float) -> NDArray[np.float32]:
