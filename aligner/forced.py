@@ -22,8 +22,8 @@ from aligner.core import Tokens
 from aligner.errors import InputError, ModelError
 from aligner.models import Encoded, SpeechModel
 from aligner.registry import Registry
-from aligner.text import spoken_form
-from aligner.words import TimedWords, settle
+from aligner.text.spoken import spoken_form
+from aligner.timing.words import TimedWords, settle
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def time_words(
     path : str
         "ctc", or "frame" (a classifier of the character that sounds at each frame).
     pauses : str
-        As in `aligner.words.time_words`.
+        As in `aligner.timing.words.time_words`.
 
     Raises
     ------

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import aligner
-from aligner import long, recognition, recording
+from aligner import recognition
+from aligner.audio import recording
+from aligner.audio.recording import Recording
+from aligner.audio.regions import SILENCE, loudness
 from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
-from aligner.flags import flagged
 from aligner.models import SpeechModel, load_model
-from aligner.recording import Recording
-from aligner.regions import SILENCE, loudness
-from aligner.settings import Settings, choose
-from aligner.sound import hugging
-from aligner.text import expansions
-from aligner.transcript import clean
+from aligner.segmentation import long
+from aligner.text.spoken import expansions
+from aligner.text.transcript import clean
+from aligner.timing.edges import hugging
+from aligner.timing.flags import flagged
+from aligner.timing.settings import Settings, choose
 
 __all__ = ["Settings", "align", "align_audio", "choose"]
 
@@ -50,9 +52,9 @@ def align(
     channel : int, optional
         From 0; the mean of all by default.
     skip : tuple of str
-        Patterns of what is not spoken in the text; see `aligner.transcript.clean`.
+        Patterns of what is not spoken in the text; see `aligner.text.transcript.clean`.
     **settings
-        Of `aligner.settings.choose`: preset, layers, heads, combine, steps, and
+        Of `aligner.timing.settings.choose`: preset, layers, heads, combine, steps, and
         the fields of `Settings`; device, dtype and threads for a model given by name.
 
     Returns
@@ -81,7 +83,7 @@ def align(
         source = recording.of_audio(audio)
     else:
         # The file is looked at before the model is loaded: a wrong path is answered at once.
-        from aligner.audio import duration
+        from aligner.audio.read import duration
 
         duration(Path(audio))
     if isinstance(model, str):

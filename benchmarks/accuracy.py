@@ -31,7 +31,7 @@ from aligner.metrics import Interval
 from aligner.models import load_model
 from aligner.models.base import EMBEDDED
 from aligner.registry import Registry
-from aligner.text import spoken_form
+from aligner.text.spoken import spoken_form
 from benchmarks import peers as formats
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.manifest import load_audio, read_manifest

@@ -41,7 +41,7 @@ class Turn(NamedTuple):
 
 def pieces(seconds: float) -> Iterator[tuple[NDArray[np.float32], list[str]]]:
     """The sample recordings one after another, cut to a length in all, each with the words that are whole in it."""
-    from aligner.audio import read_audio
+    from aligner.audio.read import read_audio
     from aligner.textgrid import read_words
 
     for path in itertools.cycle(sorted(SAMPLES.glob("*.flac"))):
@@ -149,8 +149,8 @@ def _converted(folder: Path) -> Path:
 
 def _ours(folder: Path, audio: Audio, text: str, dtype: str = "float32", confidence: bool = False) -> Align:
     from aligner.models import load_model
-    from aligner.settings import choose
-    from aligner.window import align_window
+    from aligner.timing.settings import choose
+    from aligner.timing.window import align_window
 
     model = load_model(str(folder), dtype=dtype, threads=1)
     settings = choose("openai", language="en", confidence=confidence)
@@ -160,8 +160,8 @@ def _ours(folder: Path, audio: Audio, text: str, dtype: str = "float32", confide
 def _transcribe(folder: Path, audio: Audio, text: str, align: bool = False) -> Align:
     """Greedy decoding of as many tokens as the transcript has; then the alignment of the transcript."""
     from aligner.models import load_model
-    from aligner.settings import choose
-    from aligner.window import align_window
+    from aligner.timing.settings import choose
+    from aligner.timing.window import align_window
 
     model: Any = load_model(str(folder), threads=1)
     settings = choose("openai", language="en", confidence=False)

@@ -32,9 +32,9 @@ import click
 import soundfile
 import torch
 
-from aligner.cli import main as align
+from aligner.command.cli import main as align
+from aligner.command.journal import JOURNAL
 from aligner.files import TEMPORARY
-from aligner.journal import JOURNAL
 from aligner.textgrid import read_words
 from aligner.writers import formats
 
@@ -66,7 +66,7 @@ def options(talks: Path, out: Path, jobs: int = 1) -> list[str]:
 
 def command(talks: Path, out: Path) -> list[str]:
     """The batch as a user starts it."""
-    return [sys.executable, "-m", "aligner.cli", *options(talks, out)]
+    return [sys.executable, "-m", "aligner", *options(talks, out)]
 
 
 class Forked:

@@ -19,7 +19,7 @@ from aligner.core import Alignment, Audio
 from aligner.metrics.bootstrap import interval
 from aligner.models import load_model
 from aligner.pipeline import align_audio
-from aligner.settings import Settings
+from aligner.timing.settings import Settings
 from eval.manifest import Utterance, load_audio, read_manifest
 
 RATE = 16_000

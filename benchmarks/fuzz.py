@@ -37,7 +37,7 @@ import aligner
 from aligner.core import Alignment
 from aligner.errors import AlignerError
 from aligner.models import SpeechModel
-from aligner.transcript import clean
+from aligner.text.transcript import clean
 from aligner.writers import WriterOptions, formats
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -286,7 +286,10 @@ def command(count: int, seed: int) -> list[str]:
             shutil.copy(SAMPLES / "kitchen.txt", path.with_suffix(".txt"))
         arguments = [str(folder), "--text", str(folder), "-f", "all", "-o", str(out)]
         done = subprocess.run(
-            [sys.executable, "-m", "aligner.cli", *arguments], capture_output=True, text=True, timeout=LIMIT * count
+            [sys.executable, "-m", "aligner", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT * count,
         )
         if done.returncode not in (0, 1):
             failures.append(f"exit code {done.returncode}: {done.stderr[-300:]}")

@@ -17,7 +17,7 @@ import numpy as np
 from aligner.core import Audio, Word
 from aligner.models import load_model
 from aligner.pipeline import align_audio
-from aligner.settings import ANCHORS, Settings
+from aligner.timing.settings import ANCHORS, Settings
 from benchmarks.accuracy import markdown
 from eval.manifest import Utterance, load_audio, read_manifest
 from eval.scoring import score

@@ -204,7 +204,18 @@ def command(recording: Path, output: Path, text: bool = True) -> Cost:
     arguments = ["--text", str(recording.with_suffix(".txt"))] if text else []
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "aligner.cli", str(recording), *arguments, "-f", "json", "-o", str(output), "-q"],
+        [
+            sys.executable,
+            "-m",
+            "aligner.command.cli",
+            str(recording),
+            *arguments,
+            "-f",
+            "json",
+            "-o",
+            str(output),
+            "-q",
+        ],
         env=environment,
     )
     _, status, used = os.wait4(process.pid, 0)

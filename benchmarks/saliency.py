@@ -19,13 +19,13 @@ from typing import Any
 import click
 import torch
 
-from aligner.audio import read_audio
+from aligner.audio.read import read_audio
 from aligner.core import Tokens
 from aligner.errors import AlignerError
-from aligner.features import padding_value
 from aligner.models import Encoded, load_model
+from aligner.models.features import padding_value
 from aligner.saliency import compute
-from aligner.transcript import find_transcript
+from aligner.text.transcript import find_transcript
 
 RANDOM = ("encoder", "strips", "spes:code", "spes:paper")
 REPEATS = 5  # padded passes timed; the fastest counts

@@ -103,7 +103,7 @@ def _align(folder: Path, *arguments: str) -> tuple[float, float]:
     click.ClickException
         It failed; its messages are in the exception.
     """
-    command = [sys.executable, "-m", "aligner.cli", *arguments]
+    command = [sys.executable, "-m", "aligner", *arguments]
     # Outputs carry no colour and no progress bar when nobody watches.
     with tempfile.TemporaryFile("w+") as said:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 
 from aligner.errors import InputError
-from aligner.features import padding_value
 from aligner.forced import frame_states, viterbi
+from aligner.models.features import padding_value
 from data.pronounce import pronounce, pronunciations
 from data.synthesize import character_boundaries
 from data.train import FRAME, Recogniser, weights

@@ -25,8 +25,8 @@ from aligner.metrics.bootstrap import interval
 from aligner.models import load_model
 from aligner.models.base import Encoded, SpeechModel
 from aligner.recognition import choose, recognisers
-from aligner.settings import Settings
-from aligner.window import align_window
+from aligner.timing.settings import Settings
+from aligner.timing.window import align_window
 
 GROUPS = {
     "synthetic-clean": "synthetic, held-out voices and sentences",

@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 from aligner.lexicon import NAME, build, write_lexicon
-from aligner.text import spoken_form
+from aligner.text.spoken import spoken_form
 from data.ngrams import kneser_ney, mixed, pruned
 from data.prepare import HELD_OUT_TEXTS, fraction
 from data.pronounce import PHONES, phone_edges, pronunciations

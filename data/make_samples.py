@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from praatio import textgrid
 
-from aligner.text import spoken_form
+from aligner.text.spoken import spoken_form
 from data.augment import pad
 from data.synthesize import SAMPLE_RATE, Espeak, Flite, Speech, TimedWord
 

@@ -21,9 +21,9 @@ from typing import Any
 import click
 import numpy as np
 
-from aligner.features import log_mel
 from aligner.guard import import_torchaudio
-from aligner.text import spoken_form
+from aligner.models.features import log_mel
+from aligner.text.spoken import spoken_form
 from data.augment import augment
 from data.festival import Festival
 from data.synthesize import (

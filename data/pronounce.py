@@ -60,7 +60,7 @@ def pronounce(word: str) -> tuple[int, ...]:
     Parameters
     ----------
     word : str
-        In spoken form (`aligner.text.spoken_form`).
+        In spoken form (`aligner.text.spoken.spoken_form`).
     """
     text, found = ctypes.c_char_p(word.encode()), []
     while text.value:

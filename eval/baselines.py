@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aligner.errors import InputError
 from aligner.forced import viterbi
-from aligner.text import spoken_form
+from aligner.text.spoken import spoken_form
 
 if TYPE_CHECKING:
     from aligner.models import Encoded, SpeechModel

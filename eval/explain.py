@@ -93,17 +93,17 @@ def explain(
     SettingError
         Unknown method, missing extra, too few masks.
     """
-    from aligner.aggregation import aggregate
-    from aligner.audio import duration, read_audio
+    from aligner.audio.read import duration, read_audio
+    from aligner.audio.recording import of_audio
+    from aligner.audio.regions import loudness
     from aligner.pipeline import align_audio
-    from aligner.recording import of_audio
-    from aligner.regions import loudness
     from aligner.saliency import agreement, compute, evidence
-    from aligner.settings import choose
-    from aligner.sound import hugging
     from aligner.textgrid import read_words
-    from aligner.warping import warp
-    from aligner.words import time_words
+    from aligner.timing.aggregation import aggregate
+    from aligner.timing.edges import hugging
+    from aligner.timing.path import warp
+    from aligner.timing.settings import choose
+    from aligner.timing.words import time_words
 
     gold = read_words(reference) if reference else ()
     if duration(path) > model.window:
@@ -299,10 +299,10 @@ def explain_command(
     \b
     align-eval explain talk.wav --text talk.txt -o explain.html
     """
-    from aligner.audio import duration
+    from aligner.audio.read import duration
     from aligner.files import atomic_write
     from aligner.models import load_model
-    from aligner.transcript import find_transcript
+    from aligner.text.transcript import find_transcript
 
     if masks != "auto" and not masks.isdigit():
         raise SettingError(f"--masks {masks!r} is neither a number nor auto")

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import saliency
-from aligner.aggregation import aggregate, norm_score
 from aligner.core import AttentionMap, TokenFrameMap, Tokens
 from aligner.errors import InputError
 from aligner.metrics.saliency import correlation
-from aligner.presets import PRESETS
-from aligner.warping import warp
-from aligner.words import time_words
+from aligner.timing.aggregation import aggregate, norm_score
+from aligner.timing.path import warp
+from aligner.timing.presets import PRESETS
+from aligner.timing.words import time_words
 from eval.baselines import uniform_times
 from eval.manifest import Utterance, load_audio
 
@@ -237,6 +237,6 @@ def deletion_areas(
 def _word_error(reference: str, hypothesis: str) -> float:
     import jiwer
 
-    from aligner.text import spoken_form
+    from aligner.text.spoken import spoken_form
 
     return float(jiwer.wer(spoken_form(reference), spoken_form(hypothesis) or "-"))

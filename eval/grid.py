@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aligner.aggregation import Aggregation
 from aligner.errors import InputError, SettingError
-from aligner.presets import PRESETS
 from aligner.registry import Registry
+from aligner.timing.aggregation import Aggregation
+from aligner.timing.presets import PRESETS
 
 TOP = (1, 2, 3, 5, 8, 10, 15, 20, 30)
 SOURCES = ("softmax-crop", "crop-softmax", "logits")
@@ -46,7 +46,7 @@ class Setting:
     aggregation : Aggregation or None
         None for baselines.
     units, path, pauses : str
-        As in `aligner.settings.Settings`.
+        As in `aligner.timing.settings.Settings`.
     baseline : str or None
         "uniform", "ctc" or "align" (the whole tool: the default preset held near the anchors of a CTC head).
     """

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from aligner.core import TokenFrameMap, Tokens, Word
 from aligner.errors import InputError
 from aligner.files import atomic_write
-from aligner.warping import warp
-from aligner.words import time_words
+from aligner.timing.path import warp
+from aligner.timing.words import time_words
 
 Head = tuple[int, int]
 
@@ -93,7 +93,7 @@ def load_cases(model: Any, manifest: Path, most: int) -> list[Case]:
     InputError
         Fewer than four utterances.
     """
-    from aligner.audio import read_audio
+    from aligner.audio.read import read_audio
     from eval.manifest import read_manifest
 
     cases = []

@@ -207,7 +207,7 @@ def load_audio(utterance: Utterance, sample_rate: int = 16_000) -> Audio:
     InputError
         The file is missing or cannot be decoded.
     """
-    from aligner.audio import stream
+    from aligner.audio.read import stream
 
     return stream(Path(utterance.audio), sample_rate, utterance.offset, utterance.offset + utterance.duration)
 

@@ -25,14 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import recognition
+from aligner.audio.recording import of_audio
+from aligner.audio.regions import loudness
 from aligner.core import Audio, TokenFrameMap, Tokens, Word
 from aligner.core import Path as TokenPath
 from aligner.errors import InputError
 from aligner.pipeline import align_audio
-from aligner.recording import of_audio
-from aligner.regions import loudness
-from aligner.settings import Settings
-from aligner.sound import hugging
+from aligner.timing.edges import hugging
+from aligner.timing.settings import Settings
 from eval.grid import Setting, Shape, settings_of
 from eval.manifest import Utterance, check, load_audio, read_manifest
 from eval.systems import Recording, System, recording_of, write_system
@@ -156,7 +156,7 @@ class Lattice:
         return self._tokens[units]
 
     def evidence(self, setting: Setting) -> TokenFrameMap:
-        from aligner.aggregation import aggregate
+        from aligner.timing.aggregation import aggregate
 
         tokens = self.tokens(setting.units)
         key = (setting.aggregation, tokens.ids)
@@ -170,7 +170,7 @@ class Lattice:
         return self._evidence[key]
 
     def path(self, setting: Setting) -> TokenPath:
-        from aligner.warping import warp
+        from aligner.timing.path import warp
 
         key = (setting.aggregation, self.tokens(setting.units).ids, setting.path)
         if key not in self._paths:
@@ -178,7 +178,7 @@ class Lattice:
         return self._paths[key]
 
     def words(self, setting: Setting, duration: float) -> tuple[Word, ...]:
-        from aligner.words import time_words
+        from aligner.timing.words import time_words
 
         tokens = self.tokens(setting.units)
         return time_words(self.path(setting), self.evidence(setting), tokens, duration, setting.pauses).words

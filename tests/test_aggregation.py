@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from aligner.aggregation import Aggregation, aggregate, choose_heads, choose_layers, norm_score
 from aligner.core import AttentionMap, softmax
 from aligner.errors import SettingError
-from aligner.presets import PRESETS
+from aligner.timing.aggregation import Aggregation, aggregate, choose_heads, choose_layers, norm_score
+from aligner.timing.presets import PRESETS
 
 TOKENS, FRAMES, SEEN = 6, 40, 50
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter as scipy_median_filter
 
-from aligner.attention import COMBINE, Rows, apply, median_filter, steps
 from aligner.errors import SettingError
+from aligner.timing.steps import COMBINE, Rows, apply, median_filter, steps
 
 
 def scores(shape: tuple[int, ...] = (3, 5, 20), seed: int = 0) -> np.ndarray:

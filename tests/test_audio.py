@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from aligner import audio
-from aligner.audio import AUDIO_SUFFIXES, doubts, duration, read_audio, stream
+from aligner.audio import read as audio
+from aligner.audio.read import AUDIO_SUFFIXES, doubts, duration, read_audio, stream
 from aligner.errors import InputError
 
 FORMATS = {

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from aligner.cli import main
+from aligner.command.cli import main
 
 RATE = 16_000
 
@@ -181,7 +181,7 @@ def test_unknown_model(talk: Path, tmp_path: Path, model: str) -> None:
 
 def test_hub_model_without_network(talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    command = [sys.executable, "-m", "aligner.cli", talk, "--model", "nobody/nothing", "-o", tmp_path / "out"]
+    command = [sys.executable, "-m", "aligner", talk, "--model", "nobody/nothing", "-o", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "nobody/nothing" in done.stderr
@@ -227,7 +227,7 @@ def test_output_folder_is_a_file(talk: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_on_standard_output(talk: Path) -> None:
     with Path("/dev/full").open("wb") as full:
-        command = [sys.executable, "-m", "aligner.cli", talk, "--text", "hello there", "-f", "json", "-o", "-"]
+        command = [sys.executable, "-m", "aligner", talk, "--text", "hello there", "-f", "json", "-o", "-"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == 1
     assert "disk is full" in done.stderr
@@ -238,7 +238,8 @@ def test_full_disk(talk: Path, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk."""
     out = tmp_path / "out"
     script = (
-        "import resource, signal, sys; from aligner.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "import resource, signal, sys; from aligner.command.cli import main; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)); main()"
     )
     command = [sys.executable, "-c", script, talk, "--text", "hello there", "-f", "json", "-o", f"{out}/"]
@@ -268,7 +269,7 @@ def test_transcript_is_never_overwritten(talk: Path) -> None:
 def test_ctrl_c(talk: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     soundfile.write(talk, np.tile(babble(10.0), 60), RATE)  # ten minutes: enough to be interrupted
-    command = [sys.executable, "-m", "aligner.cli", talk, "-f", "all", "-o", f"{out}/"]
+    command = [sys.executable, "-m", "aligner", talk, "-f", "all", "-o", f"{out}/"]
     # A suite that was started in the background ignores Ctrl-C, and its children would too.
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c

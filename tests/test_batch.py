@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aligner import journal
-from aligner.cli import main
+from aligner.command import journal
+from aligner.command.cli import main
+from aligner.command.journal import JOURNAL, Row
+from aligner.command.plan import Plan, plan
 from aligner.files import lock
-from aligner.journal import JOURNAL, Row
-from aligner.plan import Plan, plan
 from benchmarks import crash
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -156,7 +156,18 @@ def test_bad_files_are_counted_and_others_complete(talks: Path, tmp_path: Path) 
 
 def test_jobs_give_the_same_bytes(talks: Path, tmp_path: Path) -> None:
     run(talks, "--text", SAMPLES, "-f", "all", "-o", tmp_path / "one")
-    command = [sys.executable, "-m", "aligner.cli", talks, "--text", SAMPLES, "-f", "all", "-o", tmp_path / "two"]
+    command = [
+        sys.executable,
+        "-m",
+        "aligner.command.cli",
+        talks,
+        "--text",
+        SAMPLES,
+        "-f",
+        "all",
+        "-o",
+        tmp_path / "two",
+    ]
     done = subprocess.run([*command, "--jobs", "2", "--threads", "1"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
@@ -237,7 +248,7 @@ def test_another_table_of_that_name_is_no_summary(talks: Path, tmp_path: Path) -
 WORKERS = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from aligner.batch import _leave_with_parent
+from aligner.command.batch import _leave_with_parent
 if __name__ == "__main__":
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
     print(pool.submit(os.getpid).result(), flush=True)
@@ -295,7 +306,7 @@ def test_full_disk_stops_the_batch_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "in" / "talk002.txt").write_text((SAMPLES / "harbour.txt").read_text() * 3)
     out = tmp_path / "out"
     code = (
-        "import resource, signal; from aligner.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "import resource, signal; from aligner.command.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
     )
     command = [sys.executable, "-c", code, tmp_path / "in", "--text", tmp_path / "in", "-f", "tsv", "-o", out, "-q"]
@@ -313,7 +324,18 @@ def test_full_disk_stops_the_batch_with_one_sentence(tmp_path: Path) -> None:
 def test_interrupted_batch_keeps_what_is_finished(tmp_path: Path, jobs: int) -> None:
     batch_of(tmp_path / "in", 60)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "aligner.cli", tmp_path / "in", "--text", tmp_path / "in", "-f", "json", "-o", out]
+    command = [
+        sys.executable,
+        "-m",
+        "aligner.command.cli",
+        tmp_path / "in",
+        "--text",
+        tmp_path / "in",
+        "-f",
+        "json",
+        "-o",
+        out,
+    ]
     command += ["--jobs", str(jobs)]
     # A suite that was started in the background ignores Ctrl-C, and its children would too.
     process = subprocess.Popen(

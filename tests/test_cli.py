@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aligner.cli import main
+from aligner.command.cli import main
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 TALK = SAMPLES / "kitchen.flac"
@@ -34,7 +34,7 @@ def test_help_and_usage_errors_import_nothing_heavy() -> None:
     code = """
 import sys
 from click.testing import CliRunner
-from aligner.cli import main
+from aligner.command.cli import main
 for arguments in (["--help"], ["--version"], [], ["x.wav", "-f", "nosuch"], ["x.wav", "--pauses", "no"]):
     CliRunner().invoke(main, arguments)
 print(sorted({"torch", "transformers", "scipy", "torchaudio"} & sys.modules.keys()))
@@ -52,7 +52,7 @@ def test_help_and_usage_errors_are_fast(arguments: list[str], code: int) -> None
     times = []
     for _ in range(5):
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "aligner.cli", *arguments], capture_output=True, timeout=60)
+        done = subprocess.run([sys.executable, "-m", "aligner", *arguments], capture_output=True, timeout=60)
         times.append(time.perf_counter() - began)
         assert done.returncode == code
     assert min(times) < 0.3

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aligner.audio import read_audio
+from aligner.audio.read import read_audio
 from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.base import EMBEDDED
 from aligner.models.whisper import WhisperModel
-from aligner.settings import Settings
 from aligner.textgrid import read_words
-from aligner.window import align_window
+from aligner.timing.settings import Settings
+from aligner.timing.window import align_window
 from benchmarks import peers
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from aligner.cli import main as align
+from aligner.command.cli import main as align
 from aligner.textgrid import read_words
 from eval.cli import main
 

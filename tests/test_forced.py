@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aligner import ctc, forced
-from aligner.audio import read_audio
+from aligner.audio.read import read_audio
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.models import load_model
 from aligner.models.whisper import WhisperModel
-from aligner.settings import Settings
-from aligner.window import align_window
+from aligner.timing.settings import Settings
+from aligner.timing.window import align_window
 
 SPACE = 4  # labels of these tests: blank or silence, a, b, c, space
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "harbour.flac"

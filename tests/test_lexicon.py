@@ -216,7 +216,7 @@ def test_a_checkpoint_with_a_lexicon_is_recognised_with_it(tmp_path) -> None:  #
 def test_the_decoder_chooses_among_what_sounds_alike(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     import aligner
     from aligner import ctc
-    from aligner.audio import read_audio
+    from aligner.audio.read import read_audio
 
     model = aligner.load_model()
     encoded = model.encode(read_audio(SAMPLES / "kitchen.flac"))

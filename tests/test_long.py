@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aligner
-from aligner import long, recording, regions
-from aligner.anchors import Anchor, Tracker, by_recognition
-from aligner.audio import read_audio
+from aligner.audio import recording, regions
+from aligner.audio.read import read_audio
 from aligner.core import Alignment, Audio, Tokens, Word, WordSpan
 from aligner.models import SpeechModel
-from aligner.near import Near, covering, of_words
 from aligner.pipeline import Settings, align_audio
+from aligner.segmentation import long
+from aligner.segmentation.anchors import Anchor, Tracker, by_recognition
 from aligner.textgrid import read_words
-from aligner.window import align_window
+from aligner.timing.places import Near, covering, of_words
+from aligner.timing.window import align_window
 from benchmarks import longform
 from benchmarks.edges import music
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from aligner.audio import read_audio
+from aligner.audio.read import read_audio
 from aligner.core import Audio
 from aligner.errors import AlignerError, InputError, ModelError, SettingError
 from aligner.models import load_model

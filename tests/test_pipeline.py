@@ -12,14 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import aligner
-from aligner.audio import read_audio
+from aligner.audio.read import read_audio
 from aligner.core import Alignment, Audio, Word
 from aligner.errors import AlignerError, InputError, SettingError
-from aligner.flags import flagged
 from aligner.models import SpeechModel
 from aligner.pipeline import align_audio, choose
+from aligner.text.transcript import clean, find_transcript, read_text, sentences
 from aligner.textgrid import read_words
-from aligner.transcript import clean, find_transcript, read_text, sentences
+from aligner.timing.flags import flagged
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 TALK = SAMPLES / "kitchen.flac"

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aligner.aggregation import aggregate
-from aligner.attention import median_filter
-from aligner.audio import read_audio
+from aligner.audio.read import read_audio
 from aligner.core import AttentionMap, Audio, Tokens, WordSpan, softmax
 from aligner.models import SpeechModel, load_model
-from aligner.presets import PRESETS
-from aligner.warping import warp
-from aligner.words import TimedWords, time_words, word_frames
+from aligner.timing.aggregation import aggregate
+from aligner.timing.path import warp
+from aligner.timing.presets import PRESETS
+from aligner.timing.steps import median_filter
+from aligner.timing.words import TimedWords, time_words, word_frames
 
 pytest.importorskip("whisper", reason="openai-whisper, a test-only peer, is not installed")
 

@@ -313,7 +313,7 @@ def test_deletion_and_size() -> None:
 def test_methods_on_the_embedded_model() -> None:
     from pathlib import Path
 
-    from aligner.audio import read_audio
+    from aligner.audio.read import read_audio
     from aligner.models import load_model
 
     model = load_model("embedded", threads=1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aligner.core import Word
-from aligner.sound import hugging
+from aligner.timing.edges import hugging
 
 
 def levels(*sounds: tuple[float, float], seconds: float = 4.0, floor: float = -60.0) -> np.ndarray:

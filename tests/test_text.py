@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import aligner
 from aligner.models import SpeechModel
-from aligner.text import expansions, spoken_form
+from aligner.text.spoken import expansions, spoken_form
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 

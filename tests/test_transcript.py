@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aligner.transcript import clean
+from aligner.text.transcript import clean
 
 
 @pytest.mark.parametrize(

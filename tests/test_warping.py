@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aligner.core import Path, TokenFrameMap
 from aligner.errors import SettingError
-from aligner.warping import dtw_path, linear_path, paths, warp
+from aligner.timing.path import dtw_path, linear_path, paths, warp
 
 
 def best_score(values: np.ndarray) -> float:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from aligner.core import Path, TokenFrameMap, Tokens, WordSpan
 from aligner.errors import SettingError
-from aligner.warping import warp
-from aligner.words import (
+from aligner.timing.path import warp
+from aligner.timing.words import (
     TRIM_SHARE,
     is_punctuation,
     own_frames,

@@ -79,7 +79,7 @@ class SpeechModel(Protocol):
     together : int
         Windows to encode and transcribe at a time where there are many.
     spelling : str
-        "verbatim", or "spoken" when the model knows only the spoken form (`aligner.text.spoken_form`).
+        "verbatim", or "spoken" when the model knows only the spoken form (`aligner.text.spoken.spoken_form`).
     """
 
     name: str

@@ -32,11 +32,11 @@ from torch.nn import functional
 
 from aligner.core import AttentionMap, Audio, Tokens, WordSpan
 from aligner.errors import InputError, ModelError, SettingError
-from aligner.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, padding_value
 from aligner.guard import import_torchaudio
 from aligner.models.base import EMBEDDED, Encoded, model_families
-from aligner.text import spoken_form
-from aligner.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
+from aligner.models.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, padding_value
+from aligner.text.spoken import spoken_form
+from aligner.timing.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
 
 _TOGETHER = 8  # a token of so many windows costs little more than of one: the time goes into reading the weights
 _SILENCE = 0.2  # seconds heard behind a trimmed window that is transcribed

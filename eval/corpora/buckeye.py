@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aligner.audio import SOUNDFILE_SUFFIXES
+from aligner.audio.read import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
 from eval.corpora.base import Recipe, files, pieces, recipes, sibling
 from eval.manifest import Utterance, make_utterance

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from aligner.audio import SOUNDFILE_SUFFIXES
+from aligner.audio.read import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
 from eval.corpora.base import LANGUAGE, LONGEST, QUALITY, Option, Recipe, files, pieces, recipes
 from eval.manifest import Utterance, make_utterance

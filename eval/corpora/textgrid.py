@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aligner.audio import SOUNDFILE_SUFFIXES
+from aligner.audio.read import SOUNDFILE_SUFFIXES
 from eval.corpora.base import LANGUAGE, QUALITY, Option, Recipe, files, recipes, sibling
 from eval.manifest import Utterance, make_utterance
 

@@ -1,6 +1,6 @@
 """Recordings of any length, a window at a time; a short one is a recording of one window.
 
-With a transcript: its words are anchored first (`aligner.anchors`), so an
+With a transcript: its words are anchored first (`aligner.segmentation.anchors`), so an
 error stays between its neighbours; then each chunk of neighbouring words is
 aligned within its own stretch of audio. Without: the speech regions are cut in
 pauses into windows, each is recognised and aligned. Stretches never overlap,
@@ -19,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import ctc, recognition
-from aligner.anchors import LOOSE, Anchor, Tracker, by_recognition
+from aligner.audio.recording import Recording
+from aligner.audio.regions import STEP, Region, active, longest_pause, quietest, speech_regions, windows
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.models import Encoded, SpeechModel
-from aligner.near import Near
-from aligner.recording import Recording
-from aligner.regions import STEP, Region, active, longest_pause, quietest, speech_regions, windows
-from aligner.settings import Settings
-from aligner.text import spoken_form
-from aligner.transcript import sentences
-from aligner.window import Stretch, align_window
-from aligner.words import UNSPACED_LANGUAGES
+from aligner.segmentation.anchors import LOOSE, Anchor, Tracker, by_recognition
+from aligner.text.spoken import spoken_form
+from aligner.text.transcript import sentences
+from aligner.timing.places import Near
+from aligner.timing.settings import Settings
+from aligner.timing.window import Stretch, align_window
+from aligner.timing.words import UNSPACED_LANGUAGES
 
 LONGEST = 12.0  # seconds of a window; greedy decoding is surer than over a full one
 CHUNK = 6.0  # seconds of anchored words that are aligned together; attention stays sharper than over longer stretches
@@ -85,7 +85,7 @@ def align_text(
     model : SpeechModel
     source : Recording
     levels : float32 array
-        From `aligner.regions.loudness`.
+        From `aligner.audio.regions.loudness`.
     text : str
     settings : Settings
 
@@ -198,7 +198,7 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
     model : SpeechModel
     source : Recording
     levels : float32 array
-        From `aligner.regions.loudness`.
+        From `aligner.audio.regions.loudness`.
     settings : Settings
     """
     language = settings.language

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.core import Word
-from aligner.text import spoken_form
+from aligner.text.spoken import spoken_form
 
 UNWRITTEN = 1.5  # cost of a frame that sounds like speech but lies between sentences
 WITHIN = 4.0  # the same inside a sentence: what nobody wrote is rather whole sentences

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aligner import forced
-from aligner.aggregation import aggregate
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import InputError, SettingError
 from aligner.models import Encoded, SpeechModel
-from aligner.near import Near, covering, held, of_words
-from aligner.settings import Settings
-from aligner.warping import warp
-from aligner.words import time_words
+from aligner.timing.aggregation import aggregate
+from aligner.timing.path import warp
+from aligner.timing.places import Near, covering, held, of_words
+from aligner.timing.settings import Settings
+from aligner.timing.words import time_words
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from aligner.aggregation import Aggregation
-from aligner.attention import COMBINE
 from aligner.errors import SettingError
-from aligner.presets import PRESETS
+from aligner.timing.aggregation import Aggregation
+from aligner.timing.presets import PRESETS
+from aligner.timing.steps import COMBINE
 
 ANCHORS = ("always", "needed")
 
@@ -25,7 +25,7 @@ class Settings:
     aggregation : Aggregation
         Layers, heads and steps that make one map of the attention.
     path : str
-        Path finder: "dtw" or another of `aligner.warping.paths`.
+        Path finder: "dtw" or another of `aligner.timing.path.paths`.
     pauses : str
         "trim" (a pause belongs to no word) or "keep" (a word lasts until the next).
     units : str
@@ -40,7 +40,7 @@ class Settings:
     recogniser : str or None
         Name in `aligner.recognition.recognisers`; the best that the checkpoint has when None.
     vad : str
-        Speech detector of `aligner.regions`.
+        Speech detector of `aligner.audio.regions`.
     confidence : bool
         Compute word probabilities (one more decoder pass).
     tokens : bool
@@ -79,11 +79,11 @@ def choose(
     Parameters
     ----------
     preset : str
-        Name in `aligner.presets.PRESETS`.
+        Name in `aligner.timing.presets.PRESETS`.
     layers, heads : str, optional
         As in `Aggregation`.
     combine : str, optional
-        "mean", "max" or another of `aligner.attention.COMBINE`, put where the preset combines.
+        "mean", "max" or another of `aligner.timing.steps.COMBINE`, put where the preset combines.
     steps : str, optional
         All steps, in order, separated by commas.
     **others

@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner.audio.regions import STEP, active
 from aligner.core import Word
-from aligner.regions import STEP, active
 
 FAINT = 0.25  # of the way from noise floor to peak: last sounds fade
 FAINTEST = 35.0  # dB below the peak; what is left there is room and breath
@@ -37,7 +37,7 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
     words : sequence of Word
         In order, without overlap.
     levels : float32 array, shape (frames,)
-        From `aligner.regions.loudness`.
+        From `aligner.audio.regions.loudness`.
     duration : float
         Seconds of the recording.
 

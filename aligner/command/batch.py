@@ -1,7 +1,7 @@
 """One recording or thousands of them: aligned, written, reported.
 
 Outputs carry no times of day and no speeds, so a run that was interrupted and
-resumed (`aligner.journal`) leaves the same bytes as one that was not.
+resumed (`aligner.command.journal`) leaves the same bytes as one that was not.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aligner import journal
-from aligner.audio import duration
+from aligner.audio.read import duration
+from aligner.command import journal
+from aligner.command.journal import SUMMARY, Row
+from aligner.command.plan import Job, Plan, outputs
 from aligner.core import Alignment
 from aligner.errors import AlignerError, InputError, OutputError, StorageError
 from aligner.files import atomic_write, reason
-from aligner.journal import SUMMARY, Row
-from aligner.plan import Job, Plan, outputs
-from aligner.transcript import SUFFIXES, Transcript, find_transcript
+from aligner.text.transcript import SUFFIXES, Transcript, find_transcript
 from aligner.writers import formats, render
 
 DOUBTFUL = 0.8  # mean probability of its own words below which a transcript is doubted
@@ -68,7 +68,7 @@ def check(job: Job) -> None:
 
 def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
     """Align one recording."""
-    from aligner import recording
+    from aligner.audio import recording
     from aligner.pipeline import align_audio
 
     model = _model(tuple(plan.loading.items()))

@@ -55,7 +55,7 @@ def of_file(path: Path, sample_rate: int, channel: int | None = None) -> Recordi
     InputError
         The file cannot be read as audio.
     """
-    from aligner import audio
+    from aligner.audio import read as audio
 
     return Recording(
         str(path),

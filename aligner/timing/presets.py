@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aligner.aggregation import Aggregation
+from aligner.timing.aggregation import Aggregation
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Preset:
     ----------
     aggregation : Aggregation
     path, pauses, units, anchors : str
-        As in `aligner.settings.Settings`.
+        As in `aligner.timing.settings.Settings`.
     source : str
         What it reproduces.
     """

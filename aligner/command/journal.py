@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import aligner
+from aligner.command.plan import Job, Plan, outputs
 from aligner.errors import OutputError
 from aligner.files import TEMPORARY, atomic_write, lock, output_errors
 from aligner.models.base import EMBEDDED
-from aligner.plan import Job, Plan, outputs
-from aligner.transcript import Transcript
+from aligner.text.transcript import Transcript
 
 JOURNAL, SUMMARY = ".align-journal.jsonl", "summary.csv"
 _HASHED = 1 << 28  # bytes; of larger recordings size and time of change stand for the content

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.attention import COMBINE, SOURCES, Array, Rows, apply
 from aligner.core import AttentionMap, TokenFrameMap, softmax
 from aligner.errors import SettingError
+from aligner.timing.steps import COMBINE, SOURCES, Array, Rows, apply
 
 Head = tuple[int, int]
 
@@ -34,7 +34,7 @@ class Aggregation:
         "alignment-or-all" (that list where there is one, else all heads of the layers),
         "top:K" (the K best of this utterance by `norm_score`), or pairs "3.1,3.5".
     steps : tuple of str
-        A source, then steps of `aligner.attention`, one of them combining.
+        A source, then steps of `aligner.timing.steps`, one of them combining.
     """
 
     layers: str = "last:2"

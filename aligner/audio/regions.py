@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner.audio.recording import Recording
 from aligner.core import Audio
 from aligner.errors import SettingError
-from aligner.recording import Recording
 from aligner.registry import Registry
 
 STEP = 0.01  # seconds per loudness frame

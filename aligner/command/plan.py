@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aligner.audio import AUDIO_SUFFIXES
+from aligner.audio.read import AUDIO_SUFFIXES
 from aligner.errors import InputError, SettingError
-from aligner.settings import Settings, choose
-from aligner.transcript import clean, decoded, read_text
+from aligner.text.transcript import clean, decoded, read_text
+from aligner.timing.settings import Settings, choose
 from aligner.writers import WriterOptions, formats
 
 _SETTINGS = ("path", "pauses", "anchors", "units", "language", "task", "recogniser", "vad", "saliency", "masks")

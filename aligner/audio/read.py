@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner.audio.headers import ending, is_mp3, missing_bytes
 from aligner.core import Audio
 from aligner.errors import InputError
-from aligner.headers import ending, is_mp3, missing_bytes
 
 SOUNDFILE_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",

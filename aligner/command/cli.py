@@ -1,4 +1,4 @@
-"""The `align` command: options, messages and exit codes. The work is in `aligner.pipeline` and `aligner.batch`.
+"""The `align` command: options, messages and exit codes. The work is in `aligner.pipeline` and `aligner.command.batch`.
 
 Exit codes: 0 done, 1 a recording failed, 2 wrong usage, 130 interrupted.
 Nothing heavy is imported before the options are known to make sense.
@@ -18,8 +18,8 @@ from aligner import __version__
 from aligner.errors import AlignerError, SettingError
 
 if TYPE_CHECKING:
+    from aligner.command.plan import Job, Plan
     from aligner.core import Alignment
-    from aligner.plan import Job, Plan
 
 
 class _Misuse(click.ClickException):
@@ -194,19 +194,19 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
 
 def _run(audio: tuple[str, ...], manifest: str | None, options: dict[str, Any]) -> int:
     """Check the options, then align; the number of recordings that failed."""
-    from aligner.plan import plan
+    from aligner.command.plan import plan
 
     planned = plan(audio, manifest, options)
     if len(planned.jobs) == 1 and not planned.many:
         _single(planned, planned.jobs[0], options)
         return 0
-    from aligner import batch
+    from aligner.command import batch
 
     return batch.run(planned, options)
 
 
 def _single(plan: Plan, job: Job, options: dict[str, Any]) -> None:
-    from aligner import batch
+    from aligner.command import batch
 
     def say(message: str) -> None:
         if not options["quiet"]:

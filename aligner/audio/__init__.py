@@ -1,0 +1,1 @@
+"""Audio: read, described, resampled; where it holds speech."""

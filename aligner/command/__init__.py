@@ -1,0 +1,1 @@
+"""The `align` command: options, plan, one job, batches and their journal."""

@@ -1,0 +1,1 @@
+"""Recordings of any length: where each stretch of text is spoken, and how stretches are joined."""

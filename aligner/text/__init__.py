@@ -1,0 +1,1 @@
+"""Transcripts: read, cleaned, and how written words are said."""

@@ -1,0 +1,1 @@
+"""From evidence to words: steps, aggregation, path, words, edges; the chain itself is `window`."""
