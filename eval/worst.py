@@ -35,7 +35,7 @@ def save_worst(utterances: Sequence[Utterance], systems: Sequence[System], align
     from eval.run import Lattice
 
     setting = next((s for s in aligner.settings if s.name == SHOWN), None)
-    if setting is None or aligner.text.transcript != "gold":
+    if setting is None or aligner.transcript != "gold":
         return
     by_id = {u.id: u for u in utterances}
     shown = next(s for s in systems if s.name == SHOWN)
