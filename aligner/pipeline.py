@@ -12,8 +12,8 @@ from typing import Any
 import aligner
 from aligner import recognition
 from aligner.audio import recording
+from aligner.audio.level import SILENCE, loudness
 from aligner.audio.recording import Recording
-from aligner.audio.regions import SILENCE, loudness
 from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
 from aligner.models import SpeechModel, load_model

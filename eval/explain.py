@@ -93,9 +93,9 @@ def explain(
     SettingError
         Unknown method, missing extra, too few masks.
     """
+    from aligner.audio.level import loudness
     from aligner.audio.read import duration, read_audio
     from aligner.audio.recording import of_audio
-    from aligner.audio.regions import loudness
     from aligner.pipeline import align_audio
     from aligner.saliency import agreement, compute, evidence
     from aligner.textgrid import read_words

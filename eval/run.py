@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import recognition
+from aligner.audio.level import loudness
 from aligner.audio.recording import of_audio
-from aligner.audio.regions import loudness
 from aligner.core import Audio, TokenFrameMap, Tokens, Word
 from aligner.core import Path as TokenPath
 from aligner.errors import InputError

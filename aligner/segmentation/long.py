@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import ctc, recognition
+from aligner.audio.level import STEP, active, longest_pause, quietest
 from aligner.audio.recording import Recording
-from aligner.audio.regions import STEP, Region, active, longest_pause, quietest, speech_regions, windows
+from aligner.audio.speech import Region, speech_regions, windows
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.models import Encoded, SpeechModel
@@ -85,7 +86,7 @@ def align_text(
     model : SpeechModel
     source : Recording
     levels : float32 array
-        From `aligner.audio.regions.loudness`.
+        From `aligner.audio.level.loudness`.
     text : str
     settings : Settings
 
@@ -198,7 +199,7 @@ def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32]
     model : SpeechModel
     source : Recording
     levels : float32 array
-        From `aligner.audio.regions.loudness`.
+        From `aligner.audio.level.loudness`.
     settings : Settings
     """
     language = settings.language

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.audio.regions import STEP, active
+from aligner.audio.level import STEP, active
 from aligner.core import Word
 
 FAINT = 0.25  # of the way from noise floor to peak: last sounds fade
@@ -37,7 +37,7 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
     words : sequence of Word
         In order, without overlap.
     levels : float32 array, shape (frames,)
-        From `aligner.audio.regions.loudness`.
+        From `aligner.audio.level.loudness`.
     duration : float
         Seconds of the recording.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.audio.regions import SILENCE, STEP
+from aligner.audio.level import SILENCE, STEP
 from aligner.core import Word
 
 LOW_PROBABILITY = 0.2
@@ -25,7 +25,7 @@ def flagged(words: tuple[Word, ...], levels: NDArray[np.float32]) -> tuple[Word,
     ----------
     words : tuple of Word
     levels : float32 array, shape (frames,)
-        dB per 10 ms, from `aligner.audio.regions.loudness`.
+        dB per 10 ms, from `aligner.audio.level.loudness`.
 
     Returns
     -------

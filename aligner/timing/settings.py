@@ -40,7 +40,7 @@ class Settings:
     recogniser : str or None
         Name in `aligner.recognition.recognisers`; the best that the checkpoint has when None.
     vad : str
-        Speech detector of `aligner.audio.regions`.
+        Speech detector of `aligner.audio.speech`.
     confidence : bool
         Compute word probabilities (one more decoder pass).
     tokens : bool

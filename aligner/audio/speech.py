@@ -1,4 +1,4 @@
-"""Where a recording holds speech, and where it can be cut without cutting a word.
+"""Where a recording holds speech.
 
 Two detectors: "energy", a gate over the recording's own noise floor, and
 "silero", the Silero voice activity detector (the optional extra `vad`).
@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner.audio.level import STEP, active, quietest
 from aligner.audio.recording import Recording
-from aligner.core import Audio
 from aligner.errors import SettingError
 from aligner.registry import Registry
 
-STEP = 0.01  # seconds per loudness frame
-SILENCE = -70.0  # dB re full scale; nothing below it is speech
 _JOIN = 0.5  # seconds; shorter pauses do not part two regions
 _SHORTEST = 0.06  # seconds; shorter sounds are clicks
 _MARGIN = 0.2  # seconds kept around a region, for soft onsets and offsets
@@ -35,33 +33,6 @@ class Region:
 detectors: Registry[Callable[[Recording, NDArray[np.float32]], tuple[Region, ...]]] = Registry("speech detector")
 
 
-def loudness(recording: Recording) -> NDArray[np.float32]:
-    """Level of every 10 ms.
-
-    Parameters
-    ----------
-    recording : Recording
-
-    Returns
-    -------
-    float32 array, shape (frames,)
-        dB re full scale, at least -120.
-    """
-    parts = [_levels(audio) for _, audio in recording.blocks()]
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-
-
-def _levels(audio: Audio) -> NDArray[np.float32]:
-    width = round(STEP * audio.sample_rate)
-    count = -(-len(audio.samples) // width)
-    padded = np.zeros(count * width, np.float32)
-    padded[: len(audio.samples)] = audio.samples
-    blocks = padded.reshape(count, width)
-    # The mean over the window is a constant offset or rumble, not speech.
-    power = np.square(blocks - padded.mean()).mean(1) if count else np.zeros(0)
-    return (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32)
-
-
 def speech_regions(recording: Recording, levels: NDArray[np.float32], detector: str = "energy") -> tuple[Region, ...]:
     """Stretches that hold speech, in order and disjoint.
 
@@ -69,7 +40,7 @@ def speech_regions(recording: Recording, levels: NDArray[np.float32], detector: 
     ----------
     recording : Recording
     levels : float32 array, shape (frames,)
-        From `loudness`.
+        From `aligner.audio.level.loudness`.
     detector : str
         "energy" or "silero".
 
@@ -85,55 +56,6 @@ def speech_regions(recording: Recording, levels: NDArray[np.float32], detector: 
 def energy_regions(recording: Recording, levels: NDArray[np.float32]) -> tuple[Region, ...]:
     """Frames well above the local noise floor, short gaps closed."""
     return _regions(active(levels), recording.duration)
-
-
-def active(
-    levels: NDArray[np.float32], share: float = 1 / 3, depth: float = np.inf, width: float = 60.0
-) -> NDArray[np.bool_]:
-    """Whether each 10 ms stands out from the noise floor around it.
-
-    Parameters
-    ----------
-    levels : float32 array, shape (frames,)
-        From `loudness`.
-    share : float
-        Of the way from the floor to the peak around, in dB: what must be passed.
-    depth : float
-        dB below the peak that must be passed too, in recordings without noise.
-    width : float
-        Seconds of the blocks that floor and peak are taken from, with half a block at either side.
-    """
-    from scipy.ndimage import median_filter
-
-    if not len(levels):
-        return np.zeros(0, bool)
-    smooth = median_filter(levels, 5)
-    found: NDArray[np.bool_] = smooth > _gate(smooth, share, depth, width)
-    return found
-
-
-def longest_pause(sound: NDArray[np.bool_]) -> float:
-    """Seconds of the longest silence between two sounds.
-
-    Parameters
-    ----------
-    sound : bool array, shape (frames,)
-        From `active`.
-    """
-    return float(np.diff(np.flatnonzero(sound)).max(initial=0)) * STEP
-
-
-def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float) -> NDArray[np.float32]:
-    """Threshold of each frame: a share of the way from floor to peak around it."""
-    span = round(width / STEP)
-    gate = np.empty_like(levels)
-    for start in range(0, len(levels), span):
-        around = levels[max(0, start - span // 2) : start + span + span // 2]
-        floor, peak = np.percentile(around, (5, 98))
-        # Steady noise has floor near peak: then everything loud enough passes, speech must not be lost.
-        threshold = floor + (peak - floor) * share if peak - floor > 10 else floor - 1
-        gate[start : start + span] = max(threshold, peak - depth, SILENCE)
-    return gate
 
 
 def _regions(active: NDArray[np.bool_], duration: float) -> tuple[Region, ...]:
@@ -182,7 +104,7 @@ def windows(regions: tuple[Region, ...], levels: NDArray[np.float32], longest: f
     ----------
     regions : tuple of Region
     levels : float32 array, shape (frames,)
-        From `loudness`.
+        From `aligner.audio.level.loudness`.
     longest : float
         Seconds.
     """
@@ -201,14 +123,3 @@ def windows(regions: tuple[Region, ...], levels: NDArray[np.float32], longest: f
         else:
             joined.append(part)
     return tuple(joined)
-
-
-def quietest(levels: NDArray[np.float32], low: float, high: float, width: float = 0.15) -> float:
-    """Middle of the quietest stretch of `width` seconds between two times, in seconds."""
-    from scipy.ndimage import uniform_filter1d
-
-    first, last = round(low / STEP), max(round(high / STEP), round(low / STEP) + 1)
-    part = levels[first:last]
-    if not len(part):
-        return (low + high) / 2
-    return (first + int(uniform_filter1d(part, max(1, round(width / STEP))).argmin()) + 0.5) * STEP
