@@ -67,6 +67,8 @@ class Word:
         Correlation of attention and saliency over the word's rows; None when saliency was not computed.
     flags : tuple of str
         Reasons to doubt the times, such as "repaired".
+    margin : float or None
+        Seconds: the true edges lie within this much of `start` and `end` with 90 %; None when it is not known.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class Word:
     probability: float | None = None
     agreement: float | None = None
     flags: tuple[str, ...] = ()
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < float("inf"):
@@ -89,6 +92,27 @@ class Word:
     def duration(self) -> float:
         """Seconds."""
         return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A piece of a transcript that its file gives a time: a subtitle, an utterance of an annotation.
+
+    Attributes
+    ----------
+    text : str
+        Its words; empty where nothing in it is spoken, as in a note on sounds.
+    start, end : float
+        Seconds, as the file has them: rough, and of another cut perhaps.
+    shown : str
+        What a subtitle shows, in lines, with `<i>`, `<b>`, `<u>` for its type;
+        empty where the file holds no subtitles.
+    """
+
+    text: str
+    start: float
+    end: float
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -273,6 +297,9 @@ class Alignment:
         Half-open word ranges of sentences or windows; empty means one segment.
     tokens : tuple of Word
         Optional token tier.
+    cues : tuple of Cue
+        Of the transcript, where it had any: one a segment, whose range is empty
+        where none of the cue's words was found.
     """
 
     words: tuple[Word, ...]
@@ -281,8 +308,11 @@ class Alignment:
     provenance: dict[str, Any] = field(default_factory=dict)
     segments: tuple[tuple[int, int], ...] = ()
     tokens: tuple[Word, ...] = ()
+    cues: tuple[Cue, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.cues and len(self.cues) != len(self.segments):
+            raise ValueError(f"{len(self.cues)} cues for {len(self.segments)} segments")
         previous = 0.0
         for word in self.words:
             if word.start < previous - 1e-9 or word.end > self.duration + 1e-6:

@@ -18,8 +18,9 @@ from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
 from aligner.models import SpeechModel, load_model
 from aligner.segmentation import long
+from aligner.text import cues
 from aligner.text.spoken import expansions
-from aligner.text.transcript import clean
+from aligner.text.transcript import Transcript, read_transcript
 from aligner.timing.edges import hugging
 from aligner.timing.flags import flagged
 from aligner.timing.settings import Settings, choose
@@ -32,7 +33,7 @@ _LOADING = ("device", "dtype", "threads")
 
 def align(
     audio: str | os.PathLike[str] | Audio,
-    text: str | None = None,
+    text: str | Transcript | None = None,
     model: str | SpeechModel = "embedded",
     *,
     channel: int | None = None,
@@ -45,8 +46,9 @@ def align(
     ----------
     audio : path or Audio
         Any length; a file is read a window at a time.
-    text : str, optional
-        The transcript; recognised by the model when None.
+    text : str or Transcript, optional
+        What is said: plain text, or the content of a file of subtitles or
+        annotations (see `aligner.text.readers`); recognised by the model when None.
     model : str or SpeechModel
         "embedded", a checkpoint folder, a hub name, or a model from `aligner.load_model`.
     channel : int, optional
@@ -90,10 +92,13 @@ def align(
         loaded = load_model(model, **loading)
     if not isinstance(audio, Audio):
         source = recording.of_file(Path(audio), loaded.sample_rate, channel)
-    return align_audio(loaded, source, None if text is None else clean(text, skip), chosen)
+    given = read_transcript(text, "text", skip) if isinstance(text, str) else text
+    return align_audio(loaded, source, given, chosen)
 
 
-def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, settings: Settings) -> Alignment:
+def align_audio(
+    model: SpeechModel, audio: Audio | Recording, transcript: str | Transcript | None, settings: Settings
+) -> Alignment:
     """Words of a recording with a model that is loaded.
 
     Parameters
@@ -101,8 +106,8 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
     model : SpeechModel
     audio : Audio or Recording
         At the model's rate.
-    text : str or None
-        The transcript; recognised when None.
+    transcript : str, Transcript or None
+        Recognised when None. A string is taken as it stands.
     settings : Settings
 
     Returns
@@ -120,6 +125,8 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
         A language, task or setting that the model does not have.
     """
     source = recording.of_audio(audio) if isinstance(audio, Audio) else audio
+    given = transcript.cues if isinstance(transcript, Transcript) else ()
+    text = transcript.text if isinstance(transcript, Transcript) else transcript
     check = getattr(model, "check_language", None)
     if check is not None:
         check(settings.language, settings.task)
@@ -137,7 +144,12 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
     )
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text")
-    spoken = replace(spoken, warnings=(*source.doubts, *spoken.warnings))
+    segments = cues.ranges(given, [word.text for word in spoken.words], spoken.missing) if given else spoken.segments
+    doubts = source.doubts
+    if segments is None:
+        segments, given = spoken.segments, ()
+        doubts = (*doubts, "the cues of the transcript are not kept: its words cannot be told apart")
+    spoken = replace(spoken, warnings=(*doubts, *spoken.warnings))
     words = hugging(spoken.words, levels, source.duration) if settings.pauses == "trim" else spoken.words
     words = flagged(words, levels)
     return Alignment(
@@ -145,8 +157,9 @@ def align_audio(model: SpeechModel, audio: Audio | Recording, text: str | None, 
         source.duration,
         spoken.language,
         _provenance(model, settings, text is not None, spoken),
-        spoken.segments,
+        segments,
         spoken.tokens,
+        given,
     )
 
 

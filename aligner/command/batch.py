@@ -73,7 +73,7 @@ def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
 
     model = _model(tuple(plan.loading.items()))
     source = recording.of_file(job.audio, model.sample_rate, plan.channel)
-    return align_audio(model, source, None if found is None else found.text, plan.settings)
+    return align_audio(model, source, found, plan.settings)
 
 
 def messages(plan: Plan, job: Job, alignment: Alignment) -> list[str]:
@@ -118,15 +118,15 @@ def reference_scores(plan: Plan, job: Job, alignment: Alignment) -> str | None:
     return reference_table(read_words(gold), alignment.words)
 
 
-def write(plan: Plan, job: Job, alignment: Alignment) -> list[Path]:
+def write(plan: Plan, job: Job, alignment: Alignment, found: Transcript | None) -> list[Path]:
     """Write every format of a job, each file whole or not at all; inputs are never overwritten."""
     options = replace(plan.writer, stem=job.audio.stem.encode("utf-8", "replace").decode())
     if plan.to_stdout:
         _to_stdout(render(plan.formats[0], alignment, options))
         return []
     protect = [job.audio, *(job.audio.with_suffix(suffix) for suffix in SUFFIXES)]
-    if job.text is not None:
-        protect += [Path(job.text), *(Path(job.text) / f"{job.audio.stem}{suffix}" for suffix in SUFFIXES)]
+    if found is not None and found.path is not None:
+        protect.append(found.path)
     if plan.reference is not None:
         protect += [plan.reference, plan.reference / f"{job.name}.TextGrid"]
     written = []
@@ -263,7 +263,7 @@ def _process(plan: Plan, job: Job) -> Row:
         check(job)
         found = transcript(plan, job)
         alignment = align_job(plan, job, found)
-        write(plan, job, alignment)
+        write(plan, job, alignment, found)
         scores = reference_scores(plan, job, alignment)
     except StorageError:
         raise

@@ -55,8 +55,9 @@ Examples:
     "-t",
     "--text",
     metavar="TEXT",
-    help="Transcript: a file, a folder matched by file stem (.txt, .lab), "
-    "the words themselves, or - for standard input. Recognised by the model when left out.",
+    help="Transcript: a file of plain text, subtitles or annotations (SubRip, WebVTT, ASS, LRC, TextGrid, ELAN, CTM, "
+    "whisper's JSON), a folder of them matched by file stem, the words themselves, or - for standard input. "
+    "Recognised by the model when left out.",
 )
 @click.option(
     "-f",
@@ -218,7 +219,7 @@ def _single(plan: Plan, job: Job, options: dict[str, Any]) -> None:
     alignment = batch.align_job(plan, job, found)
     for message in batch.messages(plan, job, alignment):
         say(message)
-    written = batch.write(plan, job, alignment)
+    written = batch.write(plan, job, alignment, found)
     scores = batch.reference_scores(plan, job, alignment)
     if scores:
         click.echo(scores, err=True)

@@ -105,8 +105,8 @@ def key(plan: Plan, job: Job, found: Transcript | None) -> str:
     digest = hashlib.sha256(job.audio.read_bytes() if stat.st_size < _HASHED else str(stat.st_mtime_ns).encode())
     loading = {name: value for name, value in plan.loading.items() if name != "threads"}
     parts = (
-        stat.st_size, found and found.text, plan.settings, plan.writer, loading, _weights(plan.loading["name"]),
-        plan.channel, aligner.__version__,
+        stat.st_size, found and (found.text, found.cues), plan.settings, plan.writer, loading,
+        _weights(plan.loading["name"]), plan.channel, aligner.__version__,
     )  # fmt: skip
     digest.update(repr(parts).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]

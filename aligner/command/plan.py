@@ -13,7 +13,7 @@ from typing import Any
 
 from aligner.audio.read import AUDIO_SUFFIXES
 from aligner.errors import InputError, SettingError
-from aligner.text.transcript import clean, decoded, read_text
+from aligner.text.transcript import decoded, read_text
 from aligner.timing.settings import Settings, choose
 from aligner.writers import WriterOptions, formats
 
@@ -101,7 +101,7 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
     if text == "-":
         if manifest == "-":
             raise SettingError("--text - and --manifest - would both read standard input: name a file for one of them")
-        text = clean(_standard_input(options["encoding"])) + "\n"  # the line break tells it from a path
+        text = _standard_input(options["encoding"]) + "\n"  # the line break tells it from a path
     jobs = _jobs(inputs, manifest, text)
     many = bool(manifest) or len(jobs) > 1 or any(os.path.isdir(name) for name in inputs)
     to_stdout = options["output"] == "-"
