@@ -12,8 +12,9 @@ from typing import Any
 import aligner
 from aligner import recognition
 from aligner.audio import recording
-from aligner.audio.level import SILENCE, loudness
+from aligner.audio.level import SILENCE
 from aligner.audio.recording import Recording
+from aligner.audio.sound import listen
 from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
 from aligner.models import SpeechModel, load_model
@@ -134,13 +135,13 @@ def align_audio(
         raise InputError(f"{source.name} lasts {source.duration:.3f} s, too short to hold a word")
     if text is not None:
         _check_length(text, source, model)
-    levels = loudness(source)
-    if not (levels > SILENCE).any():
+    heard = listen(source)
+    if not (heard.levels > SILENCE).any():
         raise InputError(f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel")
     spoken = (
-        long.recognise(model, source, levels, settings)
+        long.recognise(model, source, heard, settings)
         if text is None
-        else long.align_text(model, source, levels, text, settings)
+        else long.align_text(model, source, heard, text, settings)
     )
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text")
@@ -150,8 +151,8 @@ def align_audio(
         segments, given = spoken.segments, ()
         doubts = (*doubts, "the cues of the transcript are not kept: its words cannot be told apart")
     spoken = replace(spoken, warnings=(*doubts, *spoken.warnings))
-    words = hugging(spoken.words, levels, source.duration) if settings.pauses == "trim" else spoken.words
-    words = flagged(words, levels)
+    words = hugging(spoken.words, heard.levels, source.duration) if settings.pauses == "trim" else spoken.words
+    words = flagged(words, heard.levels)
     return Alignment(
         words,
         source.duration,

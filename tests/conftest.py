@@ -10,6 +10,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches a hub
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+CASES = Path(__file__).parent / "data" / "cases"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +28,12 @@ def corpora() -> Path:
     if not CORPORA.is_dir():
         pytest.skip("the development corpora are not beside this checkout")
     return CORPORA
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Recordings that failed once; `README.md` there says what each is."""
+    return CASES
 
 
 @pytest.fixture(scope="session")

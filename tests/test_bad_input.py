@@ -269,7 +269,7 @@ def test_transcript_is_never_overwritten(talk: Path) -> None:
 def test_ctrl_c(talk: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     soundfile.write(talk, np.tile(babble(10.0), 60), RATE)  # ten minutes: enough to be interrupted
-    command = [sys.executable, "-m", "aligner", talk, "-f", "all", "-o", f"{out}/"]
+    command = [sys.executable, "-m", "aligner", talk, "--vad", "energy", "-f", "all", "-o", f"{out}/"]
     # A suite that was started in the background ignores Ctrl-C, and its children would too.
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aligner
-from aligner.audio import level, recording, speech
+from aligner.audio import recording
 from aligner.audio.read import read_audio
+from aligner.audio.sound import listen
 from aligner.core import Alignment, Audio, Tokens, Word, WordSpan
 from aligner.models import SpeechModel
 from aligner.pipeline import Settings, align_audio
@@ -327,18 +329,6 @@ def test_a_pause_of_seconds_between_two_words_moves_neither(model: SpeechModel) 
     assert found[middle].start - found[middle - 1].end > pause - 0.2
 
 
-def test_longest_pause_is_between_sounds() -> None:
-    quiet = -80.0
-    levels = np.full(1000, quiet, np.float32)
-
-    def longest(levels: np.ndarray) -> float:
-        return level.longest_pause(level.active(levels))
-
-    assert longest(levels[:0]) == longest(levels) == 0
-    levels[200:300] = levels[450:600] = -20.0  # silence before and after is no pause
-    assert longest(levels) == pytest.approx(1.5, abs=0.03)
-
-
 @pytest.mark.parametrize("written", [True, False], ids=["given", "recognised"])
 def test_words_of_one_window_are_held_near_their_anchors(
     model: SpeechModel, monkeypatch: pytest.MonkeyPatch, written: bool
@@ -427,37 +417,6 @@ def test_a_wrong_transcript_is_timed_nevertheless(model: SpeechModel) -> None:
     valid(found)
 
 
-def test_windows_cover_the_speech_and_cut_in_pauses() -> None:
-    bursts = [tone(2.5, k, 0.2) for k in range(12)]
-    samples = np.concatenate([part for burst in bursts for part in (burst, tone(0.8, 99, 1e-4))])
-    source = recording.of_audio(Audio(samples, RATE))
-    levels = level.loudness(source)
-    found = speech.windows(speech.speech_regions(source, levels), levels, 8.0)
-    assert all(0 < window.end - window.start <= 8.0 for window in found)
-    assert all(a.end <= b.start for a, b in itertools.pairwise(found))
-    for k in range(12):
-        assert any(w.start <= k * 3.3 and k * 3.3 + 2.5 <= w.end + 0.02 for w in found), k
-
-
-def test_speech_longer_than_a_window_is_cut_where_it_is_quietest() -> None:
-    samples = tone(20.0, 0, 0.2)
-    samples[round(6.9 * RATE) : round(7.1 * RATE)] *= 0.01
-    source = recording.of_audio(Audio(samples, RATE))
-    levels = level.loudness(source)
-    found = speech.windows((speech.Region(0.0, 20.0),), levels, 10.0)
-    assert abs(found[0].end - 7.0) < 0.1
-    assert found[-1].end == 20.0
-
-
-def test_silero_finds_the_speech(samples: tuple) -> None:
-    pytest.importorskip("silero_vad")
-    audio, gold, _ = samples
-    source = recording.of_audio(audio)
-    found = speech.speech_regions(source, level.loudness(source), "silero")
-    inside = [any(r.start <= (w.start + w.end) / 2 <= r.end for r in found) for w in gold]
-    assert np.mean(inside) > 0.8
-
-
 @pytest.mark.parametrize("text", ["thank you " * 40, "no " * 40])
 def test_loops_are_cut(text: str) -> None:
     assert long.is_loop(text)
@@ -498,7 +457,7 @@ class _Dreamer(_Talker):
 
 def test_text_in_noise_is_dropped_and_reported(model: SpeechModel) -> None:
     source = recording.of_audio(Audio(tone(5.0, level=0.02), RATE))
-    found = long.recognise(_Dreamer(model), source, level.loudness(source), DECODER)  # type: ignore[arg-type]
+    found = long.recognise(_Dreamer(model), source, listen(source), replace(DECODER, vad="energy"))  # type: ignore[arg-type]
     assert not found.words
     assert "not heard there, 'thank you" in found.dropped[0]
 

@@ -24,11 +24,12 @@ def loudness(recording: Recording) -> NDArray[np.float32]:
     float32 array, shape (frames,)
         dB re full scale, at least -120.
     """
-    parts = [_levels(audio) for _, audio in recording.blocks()]
+    parts = [block_levels(audio) for _, audio in recording.blocks()]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _levels(audio: Audio) -> NDArray[np.float32]:
+def block_levels(audio: Audio) -> NDArray[np.float32]:
+    """Level of every 10 ms of a stretch that is in memory, as `loudness` gives it."""
     width = round(STEP * audio.sample_rate)
     count = -(-len(audio.samples) // width)
     padded = np.zeros(count * width, np.float32)

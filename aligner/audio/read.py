@@ -108,13 +108,21 @@ def stream(path: Path, sample_rate: int, start: float, end: float, channel: int 
     margin = round(_MARGIN * rate) if rate != sample_rate else 0
     first = max(0, (min(round(start * rate), frames) - margin) // unit * unit)
     last = min(frames, round(end * rate) + margin)
-    resampled = _resample(_mono(source, first, last - first, channel), rate, sample_rate)
+    resampled = resample(_mono(source, first, last - first, channel), rate, sample_rate)
     skip = round(start * sample_rate) - round(first * sample_rate / rate)
     wanted = min(round(end * sample_rate), round(frames * sample_rate / rate)) - round(start * sample_rate)
     return Audio(np.ascontiguousarray(resampled[skip : skip + max(0, wanted)]), sample_rate)
 
 
-def _resample(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+def resample(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    """Samples at another rate.
+
+    Parameters
+    ----------
+    samples : float32 array, shape (n,)
+    rate, wanted : int
+        Hz now and then.
+    """
     if rate == wanted or not len(samples):
         return samples
     ratio = Fraction(wanted, rate)

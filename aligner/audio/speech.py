@@ -1,97 +1,159 @@
 """Where a recording holds speech.
 
-Two detectors: "energy", a gate over the recording's own noise floor, and
-"silero", the Silero voice activity detector (the optional extra `vad`).
+Two detectors: "silero", the Silero voice activity detector, and "energy", a
+gate over the recording's own noise floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aligner.audio.level import STEP, active, quietest
-from aligner.audio.recording import Recording
-from aligner.errors import SettingError
+from aligner.audio.sound import Sound
+from aligner.core import Word
 from aligner.registry import Registry
 
+# Nothing that is said may be lost, so speech begins at a lower probability than the usual 0.5 and lasts to a lower one.
+_BEGINS, _LASTS = 0.35, 0.2
 _JOIN = 0.5  # seconds; shorter pauses do not part two regions
 _SHORTEST = 0.06  # seconds; shorter sounds are clicks
-_MARGIN = 0.2  # seconds kept around a region, for soft onsets and offsets
+_MARGIN = 0.3  # seconds kept around a region, for soft onsets and offsets
 
 
 @dataclass(frozen=True)
 class Region:
-    """A stretch of speech, in seconds."""
+    """A stretch of a recording, in seconds."""
 
     start: float
     end: float
 
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.end - self.start
 
-detectors: Registry[Callable[[Recording, NDArray[np.float32]], tuple[Region, ...]]] = Registry("speech detector")
+
+detectors: Registry[Callable[[Sound], tuple[Region, ...]]] = Registry("speech detector")
 
 
-def speech_regions(recording: Recording, levels: NDArray[np.float32], detector: str = "energy") -> tuple[Region, ...]:
+def speech_regions(sound: Sound, detector: str = "silero") -> tuple[Region, ...]:
     """Stretches that hold speech, in order and disjoint.
 
     Parameters
     ----------
-    recording : Recording
-    levels : float32 array, shape (frames,)
-        From `aligner.audio.level.loudness`.
+    sound : Sound
     detector : str
-        "energy" or "silero".
+        "silero" or "energy".
 
     Raises
     ------
     SettingError
-        Unknown detector, or silero is not installed.
+        Unknown detector.
     """
-    return detectors[detector](recording, levels)
-
-
-@detectors.register("energy")
-def energy_regions(recording: Recording, levels: NDArray[np.float32]) -> tuple[Region, ...]:
-    """Frames well above the local noise floor, short gaps closed."""
-    return _regions(active(levels), recording.duration)
-
-
-def _regions(active: NDArray[np.bool_], duration: float) -> tuple[Region, ...]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], active.view(np.int8), [0]))))
-    found: list[list[float]] = []
-    for low, high in edges.reshape(-1, 2) * STEP:
-        if found and low - found[-1][1] < _JOIN:
-            found[-1][1] = high
-        elif high - low >= _SHORTEST:
-            found.append([low, high])
-    regions: list[Region] = []
-    for low, high in found:
-        start = max(low - _MARGIN, regions[-1].end if regions else 0.0)
-        regions.append(Region(start, min(high + _MARGIN, duration)))
-    return tuple(region for region in regions if region.end > region.start)
+    return detectors[detector](sound)
 
 
 @detectors.register("silero")
-def silero_regions(recording: Recording, levels: NDArray[np.float32]) -> tuple[Region, ...]:
-    """Silero VAD over blocks of five minutes (https://github.com/snakers4/silero-vad)."""
-    from aligner.guard import import_torchaudio
+def silero_regions(sound: Sound) -> tuple[Region, ...]:
+    """Frames that are probably speech, short gaps closed."""
+    from aligner.audio.silero import SECONDS
 
-    import_torchaudio()  # silero-vad imports it
-    try:
-        from silero_vad import get_speech_timestamps, load_silero_vad
-    except ImportError:
-        raise SettingError(
-            "--vad silero needs the silero-vad package: pip install 'cross-attention-aligner[vad]'"
-        ) from None
-    model = load_silero_vad()
-    active = np.zeros(len(levels), bool)
-    for start, audio in recording.blocks(300.0):
-        for found in get_speech_timestamps(audio.samples.copy(), model, sampling_rate=audio.sample_rate):
-            low, high = (start + found[edge] / audio.sample_rate for edge in ("start", "end"))
-            active[round(low / STEP) : round(high / STEP)] = True
-    return _regions(active, recording.duration)
+    return regions(hysteresis(sound.speech, _BEGINS, _LASTS), SECONDS, sound.duration)
+
+
+@detectors.register("energy")
+def energy_regions(sound: Sound) -> tuple[Region, ...]:
+    """Frames well above the local noise floor, short gaps closed."""
+    return regions(active(sound.levels), STEP, sound.duration)
+
+
+def hysteresis(values: NDArray[np.float32], begins: float, lasts: float) -> NDArray[np.bool_]:
+    """Whether each value is in a run that begins at `begins` or more and lasts while no value is below `lasts`.
+
+    Parameters
+    ----------
+    values : float32 array, shape (n,)
+    begins, lasts : float
+        `lasts` is at most `begins`.
+
+    Returns
+    -------
+    bool array, shape (n,)
+    """
+    begin, end = values >= begins, values < lasts
+    decided = np.maximum.accumulate(np.where(begin | end, np.arange(len(values)), -1))
+    return (decided >= 0) & begin[decided]
+
+
+def regions(
+    found: NDArray[np.bool_],
+    step: float,
+    duration: float,
+    join: float = _JOIN,
+    shortest: float = _SHORTEST,
+    margin: float = _MARGIN,
+) -> tuple[Region, ...]:
+    """Stretches of frames that were found, in seconds.
+
+    Parameters
+    ----------
+    found : bool array, shape (frames,)
+    step : float
+        Seconds per frame.
+    duration : float
+        Seconds of the recording, which no stretch leaves.
+    join : float
+        Seconds; a gap shorter than this is part of the stretch.
+    shortest : float
+        Seconds; a stretch that is shorter, and more than `join` from the one before, is left out.
+    margin : float
+        Seconds added on both sides, up to the neighbour.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], found.view(np.int8), [0]))))
+    joined: list[list[float]] = []
+    for low, high in (edges.reshape(-1, 2) * step).tolist():
+        if joined and low - joined[-1][1] < join:
+            joined[-1][1] = high
+        elif high - low >= shortest:
+            joined.append([low, high])
+    result: list[Region] = []
+    for low, high in joined:
+        start = max(low - margin, result[-1].end if result else 0.0)
+        result.append(Region(start, min(high + margin, duration)))
+    return tuple(region for region in result if region.end > region.start)
+
+
+def uncovered(words: Iterable[Word], speech: Iterable[Region], longest: float = 1.0) -> tuple[Region, ...]:
+    """Stretches of speech that hold no word.
+
+    Parameters
+    ----------
+    words : iterable of Word
+        In order.
+    speech : iterable of Region
+        In order, such as those of `speech_regions`.
+    longest : float
+        Seconds; a stretch without words may last as long: a breath, a hesitation, the margin of a region.
+
+    Returns
+    -------
+    tuple of Region
+        Each longer than `longest`, inside one region, free of words.
+    """
+    placed = list(words)
+    starts, ends = [word.start for word in placed], [word.end for word in placed]
+    result: list[Region] = []
+    for region in speech:
+        inside = slice(bisect_right(ends, region.start), bisect_left(starts, region.end))
+        # Gaps lie between the region's start, the words' edges in turn, and the region's end.
+        lows, highs = [region.start, *ends[inside]], [*starts[inside], region.end]
+        result += [Region(low, high) for low, high in zip(lows, highs, strict=True) if high - low > longest]
+    return tuple(result)
 
 
 def windows(regions: tuple[Region, ...], levels: NDArray[np.float32], longest: float) -> tuple[Region, ...]:

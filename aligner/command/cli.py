@@ -123,8 +123,8 @@ Examples:
 )
 @click.option(
     "--vad",
-    type=click.Choice(["energy", "silero"]),
-    default="energy",
+    type=click.Choice(["silero", "energy"]),
+    default="silero",
     show_default=True,
     help="Speech detector for audio without a transcript.",
 )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from aligner import ctc, recognition
 from aligner.audio.level import STEP, active, longest_pause, quietest
 from aligner.audio.recording import Recording
+from aligner.audio.sound import Sound
 from aligner.audio.speech import Region, speech_regions, windows
 from aligner.core import Word
 from aligner.errors import InputError
@@ -76,17 +77,14 @@ class Spoken:
     warnings: tuple[str, ...] = field(default=())
 
 
-def align_text(
-    model: SpeechModel, source: Recording, levels: NDArray[np.float32], text: str, settings: Settings
-) -> Spoken:
+def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str, settings: Settings) -> Spoken:
     """Align a given transcript.
 
     Parameters
     ----------
     model : SpeechModel
     source : Recording
-    levels : float32 array
-        From `aligner.audio.level.loudness`.
+    measured : Sound
     text : str
     settings : Settings
 
@@ -95,7 +93,7 @@ def align_text(
     InputError
         No words in the text, or none of it found in the recording.
     """
-    language = settings.language
+    language, levels = settings.language, measured.levels
     sound = active(levels)
     whole = _without_silence(sound, source.duration)
     window = None
@@ -103,7 +101,7 @@ def align_text(
         window = model.encode(source.read(whole.start, whole.end))
         language = language or model.detect_language(window)
     else:
-        language = language or _language(model, source, levels, settings)
+        language = language or _language(model, source, measured, settings)
     script = _script(text, language)
     fits = whole.end - whole.start <= model.window
     fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
@@ -116,7 +114,7 @@ def align_text(
     if ctc.labels(model):
         found = _heard(model, _posteriors(model, source), script)
     elif not fits:
-        found = by_recognition(script.words, recognise(model, source, levels, settings).words, language)
+        found = by_recognition(script.words, recognise(model, source, measured, settings).words, language)
     spoken, absent = _fill(found, script, sound, source.duration) if found else ([], [])
     everything = Region(0.0, source.duration)
     stretches, texts, tight = _in_chunks(model, source, levels, spoken, script, settings, language, everything)
@@ -191,20 +189,19 @@ def _near(anchor: Anchor, script: _Script, offset: float) -> Near:
     return Near(letters, anchor.start - offset, anchor.end - offset, anchor.doubt, heard)
 
 
-def recognise(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> Spoken:
+def recognise(model: SpeechModel, source: Recording, measured: Sound, settings: Settings) -> Spoken:
     """Recognise and align.
 
     Parameters
     ----------
     model : SpeechModel
     source : Recording
-    levels : float32 array
-        From `aligner.audio.level.loudness`.
+    measured : Sound
     settings : Settings
     """
-    language = settings.language
+    language, levels = settings.language, measured.levels
     recogniser = recognition.choose(model, settings.recogniser, settings.task)
-    regions = speech_regions(source, levels, settings.vad)
+    regions = speech_regions(measured, settings.vad)
     waiting = list(windows(regions, levels, min(LONGEST, model.window)))
     sound = active(levels)
     found: list[tuple[float, Stretch, str]] = []
@@ -336,11 +333,11 @@ def _without_silence(sound: NDArray[np.bool_], duration: float) -> Region:
     return Region(start, end)
 
 
-def _language(model: SpeechModel, source: Recording, levels: NDArray[np.float32], settings: Settings) -> str:
+def _language(model: SpeechModel, source: Recording, measured: Sound, settings: Settings) -> str:
     """Language of the first window that holds speech."""
     if len(model.languages) == 1:
         return model.languages[0]
-    first = windows(speech_regions(source, levels, settings.vad), levels, min(LONGEST, model.window))
+    first = windows(speech_regions(measured, settings.vad), measured.levels, min(LONGEST, model.window))
     region = first[0] if first else Region(0.0, min(LONGEST, source.duration))
     return model.detect_language(model.encode(source.read(region.start, region.end)))
 

@@ -59,7 +59,7 @@ class Settings:
     language: str | None = None
     task: str = "transcribe"
     recogniser: str | None = None
-    vad: str = "energy"
+    vad: str = "silero"
     confidence: bool = True
     tokens: bool = False
     saliency: str | None = None
