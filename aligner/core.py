@@ -69,6 +69,8 @@ class Word:
         Reasons to doubt the times, such as "repaired".
     margin : float or None
         Seconds: the true edges lie within this much of `start` and `end` with 90 %; None when it is not known.
+    spaced : bool or None
+        Whether a space stands before it in running text; None where its script tells.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Word:
     agreement: float | None = None
     flags: tuple[str, ...] = ()
     margin: float | None = None
+    spaced: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < float("inf"):

@@ -19,7 +19,7 @@ from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
 from aligner.models import SpeechModel, load_model
 from aligner.segmentation import long
-from aligner.text import cues
+from aligner.text import cues, spacing
 from aligner.text.spoken import expansions
 from aligner.text.transcript import Transcript, read_transcript
 from aligner.timing.edges import hugging
@@ -153,6 +153,8 @@ def align_audio(
     spoken = replace(spoken, warnings=(*doubts, *spoken.warnings))
     words = hugging(spoken.words, heard.levels, source.duration) if settings.pauses == "trim" else spoken.words
     words = flagged(words, heard.levels)
+    if text is not None:
+        words = spacing.as_written(words, text, spoken.missing)
     return Alignment(
         words,
         source.duration,

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aligner.core import Alignment, Word
+from aligner.text.spacing import as_written, running
 from aligner.textgrid import read_words
-from aligner.writers import WriterOptions, formats, join_words, render
+from aligner.writers import WriterOptions, formats, render
 
 CHARACTERS = st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), exclude_characters="\u2060\ufeff")
 NASTY = st.sampled_from(
@@ -97,9 +98,22 @@ def test_optional_tiers(tmp_path: Path) -> None:
     assert [(w.text, w.start) for w in read_words(tmp_path / "x.TextGrid", "flags")] == [("long", pytest.approx(0.9))]
 
 
+def timed(*texts: str) -> tuple[Word, ...]:
+    return tuple(Word(text, i * 0.5, i * 0.5 + 0.4) for i, text in enumerate(texts))
+
+
+def test_the_spaces_of_the_transcript_stay() -> None:
+    words = timed("สวัสดี", "ครับ", "วันนี้", "ดี", "你", "Bob", "he", "came")
+    text = "สวัสดีครับ วันนี้ดี\n你Bob he (so) came"
+    found = as_written(words, text, ["(so)"])
+    assert running(found) == "สวัสดีครับ วันนี้ดี你Bob he came"
+    assert [word.spaced for word in found] == [None, None, True, None, None, False, None, None]
+    assert as_written(words, "other words", []) == words
+
+
 def test_scripts_without_spaces_are_joined_without_spaces() -> None:
-    assert join_words(["你", "好", "Bob", "said"]) == "你好 Bob said"
-    assert join_words(["你好。", "世", "界", "，", "안녕", "하세요"]) == "你好。世界， 안녕 하세요"
+    assert running(timed("你", "好", "Bob", "said")) == "你好 Bob said"
+    assert running(timed("你好。", "世", "界", "，", "안녕", "하세요")) == "你好。世界， 안녕 하세요"
     words = tuple(Word(text, i * 0.5, i * 0.5 + 0.4) for i, text in enumerate("你好吗"))
     marked = render("vtt", Alignment(words, 2.0), WriterOptions(highlight=True)).decode()
     assert "你<00:00:00.500>好<00:00:01.000>吗" in marked

@@ -76,7 +76,7 @@ Examples:
 @click.option(
     "-m", "--model", default="embedded", show_default=True, help="embedded, a checkpoint folder, or a hub name."
 )
-@click.option("-l", "--language", metavar="CODE", help="Language code such as en; detected when left out.")
+@click.option("-l", "--language", metavar="NAME", help="Language, such as en, German or pt-BR; detected when left out.")
 @click.option("--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True)
 @click.option("--channel", type=click.IntRange(min=0), help="Channel to read, from 0; the mean of all when left out.")
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from aligner.errors import SettingError
+from aligner.text.languages import code
 from aligner.timing.aggregation import Aggregation
 from aligner.timing.presets import PRESETS
 from aligner.timing.steps import COMBINE
@@ -117,4 +118,6 @@ def choose(
         raise SettingError(f"unknown setting {sorted(unknown)[0]!r}: choose from {known}")
     if given.get("anchors", ANCHORS[0]) not in ANCHORS:
         raise SettingError(f"unknown use of anchors {given['anchors']!r}: choose one of {', '.join(ANCHORS)}")
+    if isinstance(given.get("language"), str):
+        given["language"] = code(str(given["language"]))
     return Settings(aggregation=aggregation, **{**defaults, **given})  # type: ignore[arg-type]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -83,43 +81,6 @@ def render(name: str, alignment: Alignment, options: WriterOptions) -> bytes:
         path = Path(folder) / f"out{part.suffix}"
         part.write(alignment, path, options)
         return path.read_bytes()
-
-
-_UNSPACED = ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "THAI", "LAO", "MYANMAR")
-
-
-def _decides(character: str) -> bool:
-    """Whether a character tells about spaces: letters do, and the wide punctuation of CJK text."""
-    wide = unicodedata.category(character)[0] == "P" and unicodedata.east_asian_width(character) in "WF"
-    return wide or character.isalpha()
-
-
-def unspaced(text: str) -> bool:
-    """Whether a text begins in a script written without spaces between words."""
-    first = next(filter(_decides, text), "")
-    return bool(first) and (not first.isalpha() or unicodedata.name(first, "").startswith(_UNSPACED))
-
-
-def separator(before: str, after: str) -> str:
-    """What stands between two words in running text: a space, or nothing where the script has none.
-
-    Examples
-    --------
-    >>> separator("Hello,", "world"), separator("你好。", "世"), separator("你", "Bob")
-    (' ', '', ' ')
-    """
-    return "" if unspaced(before[::-1]) and unspaced(after) else " "
-
-
-def join_words(words: Sequence[str]) -> str:
-    """Words as running text.
-
-    Examples
-    --------
-    >>> join_words(["Hello,", "world"]), join_words(["你", "好"])
-    ('Hello, world', '你好')
-    """
-    return "".join([*words[:1], *(separator(a, b) + b for a, b in pairwise(words))])
 
 
 def milliseconds(words: Sequence[Word]) -> list[tuple[int, int]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from aligner.core import Alignment, Word
-from aligner.writers.base import WriterOptions, formats, join_words, separator
+from aligner.text.spacing import gap, running, separator
+from aligner.writers.base import WriterOptions, formats
 
 
 def as_dict(alignment: Alignment) -> dict[str, Any]:
@@ -19,8 +21,9 @@ def as_dict(alignment: Alignment) -> dict[str, Any]:
     for number, (first, stop) in enumerate(alignment.segments or ((0, len(alignment.words)),)):
         words = alignment.words[first:stop]
         if words:
-            before = [words[0].text[0], *(w.text for w in words)]  # a script decides about its own first space
-            entries = [_word(w, separator(b, w.text)) for b, w in zip(before, words, strict=False)]
+            opening = separator(words[0].text[0], words[0].text)  # a script decides about its own first space
+            gaps = [opening, *(gap(before, after) for before, after in pairwise(words))]
+            entries = [_word(word, space) for word, space in zip(words, gaps, strict=True)]
             segments.append(
                 {
                     "id": number,
@@ -31,7 +34,7 @@ def as_dict(alignment: Alignment) -> dict[str, Any]:
                 }
             )
     return {
-        "text": join_words([w.text for w in alignment.words]),
+        "text": running(alignment.words),
         "segments": segments,
         "language": alignment.language,
         "duration": _round(alignment.duration),
@@ -53,6 +56,8 @@ def _word(word: Word, space: str) -> dict[str, Any]:
         entry["probability"] = round(word.probability, 4)
     if word.agreement is not None:
         entry["agreement"] = round(word.agreement, 4)
+    if word.margin is not None:
+        entry["margin"] = round(word.margin, 4)
     if word.flags:
         entry["flags"] = list(word.flags)
     return entry
@@ -76,7 +81,7 @@ class Json:
         return tuple(
             Word(
                 w["word"].removeprefix(" "), w["start"], w["end"], w.get("probability"), w.get("agreement"),
-                tuple(w.get("flags", ())),
+                tuple(w.get("flags", ())), w.get("margin"),
             )
             for segment in data["segments"]
             for w in segment["words"]

@@ -13,7 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from aligner.core import Alignment, Word
-from aligner.writers.base import WriterOptions, formats, join_words, milliseconds, separator
+from aligner.text.spacing import gap, running
+from aligner.writers.base import WriterOptions, formats, milliseconds
 
 SENTENCE_ENDS = tuple(".!?。！？…")
 CLOSERS = "\"'”’)]}»"
@@ -37,7 +38,7 @@ def break_lines(words: Sequence[Word], indices: range, max_chars: int) -> tuple[
     """Fill lines greedily; a word longer than a line gets a line of its own and is never cut."""
     lines, start = [], indices.start
     for i in indices:
-        if i > start and len(join_words([w.text for w in words[start : i + 1]])) > max_chars:
+        if i > start and len(running(words[start : i + 1])) > max_chars:
             lines.append(range(start, i))
             start = i
     return (*lines, range(start, indices.stop))
@@ -138,9 +139,8 @@ class Subtitles:
                 elif marked == i and self._name == "srt":
                     text = f"<u>{text}</u>"
                 texts.append(text)
-            raw = [alignment.words[i].text for i in line]
-            gaps = [separator(before, after) for before, after in pairwise(raw)]
-            lines.append("".join(gap + text for gap, text in zip(["", *gaps], texts, strict=True)))
+            gaps = [gap(before, after) for before, after in pairwise(alignment.words[i] for i in line)]
+            lines.append("".join(space + text for space, text in zip(["", *gaps], texts, strict=True)))
         return ("\\N" if self._name == "ass" else "\n").join(lines)
 
     def _escape(self, text: str) -> str:
