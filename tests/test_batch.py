@@ -122,7 +122,7 @@ def test_names_never_lead_out_of_the_output_folder(talks: Path) -> None:
 def test_one_recording_twice_is_done_once_but_not_with_two_texts(talks: Path) -> None:
     assert len(planned(talks / "harbour.flac", talks / "harbour.flac").jobs) == 1
     (talks / "list.txt").write_text("harbour.flac\tone\nharbour.flac\ttwo\n")
-    assert "same files" in run("--manifest", talks / "list.txt", code=2).stderr
+    assert "twice, with different transcripts" in run("--manifest", talks / "list.txt", code=2).stderr
 
 
 def test_hidden_files_are_no_recordings(talks: Path) -> None:
@@ -136,11 +136,27 @@ def test_standard_input_is_one_thing_and_text(talks: Path) -> None:
     assert latin.exit_code == 1 and "standard input is not utf-8 text (byte 3)" in latin.stderr
 
 
-def test_recordings_that_would_write_the_same_file_are_refused(talks: Path, tmp_path: Path) -> None:
-    shutil.copy(talks / "harbour.flac", tmp_path / "harbour.flac")
-    result = run(talks / "harbour.flac", tmp_path / "harbour.flac", "-o", tmp_path / "out", code=2)
-    assert "same files" in result.stderr
-    assert not (tmp_path / "out").exists()
+def test_recordings_of_one_name_write_different_files(talks: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "harbour.flac"
+    other.parent.mkdir()
+    for path in (other, talks / "harbour.mp3", talks / "more" / "station.mp3"):
+        shutil.copy(talks / "harbour.flac", path)
+    names = [job.name for job in planned(talks).jobs]
+    assert names == ["harbour.flac", "harbour.mp3", "kitchen", "more/station.flac", "more/station.mp3"]
+    assert [job.name for job in planned(talks / "harbour.flac", talks / "harbour.mp3").jobs] == names[:2]
+    assert [job.name for job in planned(talks / "harbour.flac", other).jobs] == ["talks/harbour", "other/harbour"]
+    four = planned(talks / "harbour.flac", talks / "harbour.mp3", other, talks / "kitchen.flac").jobs
+    assert [job.name for job in four] == ["talks/harbour.flac", "talks/harbour.mp3", "other/harbour.flac", "kitchen"]
+
+
+def test_brackets_in_names_survive_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "in").mkdir()
+    for name in ("talk [draft].flac", "[bold]loud.flac"):
+        (tmp_path / "in" / name).write_bytes(b"no sound")
+    result = run(tmp_path / "in", "-o", tmp_path / "out", code=1)
+    assert "talk [draft].flac" in result.stdout
+    assert "[bold]loud.flac" in result.stdout
 
 
 def test_bad_files_are_counted_and_others_complete(talks: Path, tmp_path: Path) -> None:

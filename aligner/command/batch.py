@@ -114,7 +114,11 @@ def reference_scores(plan: Plan, job: Job, alignment: Alignment) -> str | None:
     from aligner.metrics import reference_table
     from aligner.textgrid import read_words
 
-    gold = plan.reference / f"{job.name}.TextGrid" if os.path.isdir(plan.reference) else plan.reference
+    gold = plan.reference
+    if os.path.isdir(gold):  # by the recording's name, with or without its suffix
+        names = (job.name, job.name.removesuffix(job.audio.suffix))
+        places = [gold / f"{name}.TextGrid" for name in names]
+        gold = next((place for place in places if place.is_file()), places[0])
     return reference_table(read_words(gold), alignment.words)
 
 
@@ -293,6 +297,7 @@ def _print_summary(rows: Sequence[Row], most: int = 50) -> None:
     """The summary table: every recording, or the failed ones of many."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     shown = rows if len(rows) <= most else [row for row in rows if row.status != "done"]
     if not shown:
@@ -302,5 +307,5 @@ def _print_summary(rows: Sequence[Row], most: int = 50) -> None:
         table.add_column(name, justify="left" if name in ("recording", "status") else "right")
     for row in shown:
         numbers = (row.words, f"{row.duration:.2f}", row.probability, row.flagged, row.missing)
-        table.add_row(row.audio, row.status, *map(str, numbers))
+        table.add_row(Text(row.audio), row.status, *map(str, numbers))
     Console().print(table)

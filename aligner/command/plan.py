@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,14 +165,43 @@ def _jobs(inputs: Sequence[str], manifest: str | None, text: str | None) -> tupl
         listed = list(_manifest(manifest))
         names = _names([audio for audio, _ in listed])
         jobs += [Job(audio, name, own or text) for (audio, own), name in zip(listed, names, strict=True)]
-    seen: dict[str, Job] = {}
-    for job in jobs:
-        other = seen.setdefault(job.name, job)
-        if other != job:
-            raise SettingError(f"{other.audio} and {job.audio} would write the same files: align them separately")
-    if not seen:
+    if not jobs:
         raise InputError(f"no recordings in {', '.join(inputs) or manifest}: looked for {' '.join(AUDIO_SUFFIXES)}")
-    return tuple(seen.values())
+    return _apart(tuple(dict.fromkeys(jobs)))
+
+
+def _apart(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Jobs that write different files: where names are the same, suffixes or folders stay in them.
+
+    Raises
+    ------
+    SettingError
+        One recording with two transcripts.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.name, []).append(job)
+    renamed: dict[Job, Job] = {}
+    for name, group in groups.items():
+        paths = [job.audio for job in group]
+        inner = _names(paths)
+        choices = (
+            [name] * len(group),
+            [f"{name}{path.suffix}" for path in paths],
+            inner,
+            [f"{place}{path.suffix}" for place, path in zip(inner, paths, strict=True)],
+        )
+        names = next((names for names in choices if len(set(names)) == len(names)), None)
+        if names is None:
+            raise SettingError(f"{paths[0]} is there twice, with different transcripts: align it separately")
+        renamed.update((job, replace(job, name=own)) for job, own in zip(group, names, strict=True))
+    found = tuple(renamed[job] for job in jobs)
+    taken: dict[str, Job] = {}
+    for job in found:
+        other = taken.setdefault(job.name, job)
+        if other is not job:
+            raise SettingError(f"{other.audio} and {job.audio} would write the same files: align them separately")
+    return found
 
 
 def _recordings(given: str) -> Iterator[tuple[Path, str]]:
