@@ -38,6 +38,7 @@ def align(
     model: str | SpeechModel = "embedded",
     *,
     channel: int | None = None,
+    track: int | None = None,
     skip: tuple[str, ...] = (),
     **settings: Any,
 ) -> Alignment:
@@ -54,6 +55,8 @@ def align(
         "embedded", a checkpoint folder, a hub name, or a model from `aligner.load_model`.
     channel : int, optional
         From 0; the mean of all by default.
+    track : int, optional
+        Of a container, from 0 among its sound tracks; the first by default.
     skip : tuple of str
         Patterns of what is not spoken in the text; see `aligner.text.transcript.clean`.
     **settings
@@ -88,11 +91,11 @@ def align(
         # The file is looked at before the model is loaded: a wrong path is answered at once.
         from aligner.audio.read import duration
 
-        duration(Path(audio))
+        duration(Path(audio), track)
     if isinstance(model, str):
         loaded = load_model(model, **loading)
     if not isinstance(audio, Audio):
-        source = recording.of_file(Path(audio), loaded.sample_rate, channel)
+        source = recording.of_file(Path(audio), loaded.sample_rate, channel, track)
     given = read_transcript(text, "text", skip) if isinstance(text, str) else text
     return align_audio(loaded, source, given, chosen)
 
@@ -136,15 +139,18 @@ def align_audio(
     if text is not None:
         _check_length(text, source, model)
     heard = listen(source)
+    doubted = "".join(f"; {doubt}" for doubt in source.doubts)
     if not (heard.levels > SILENCE).any():
-        raise InputError(f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel")
+        raise InputError(
+            f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel{doubted}"
+        )
     spoken = (
         long.recognise(model, source, heard, settings)
         if text is None
         else long.align_text(model, source, heard, text, settings)
     )
     if not spoken.words:
-        raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text")
+        raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text{doubted}")
     segments = cues.ranges(given, [word.text for word in spoken.words], spoken.missing) if given else spoken.segments
     doubts = source.doubts
     if segments is None:

@@ -7,15 +7,20 @@ import os
 import random
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
+from aligner.audio import container
 from aligner.audio import read as audio
-from aligner.audio.read import AUDIO_SUFFIXES, doubts, duration, read_audio, stream
+from aligner.audio.read import AUDIO_SUFFIXES, doubts, duration, read_audio, stream, tracks
+from aligner.audio.recording import of_file
+from aligner.command.cli import main
 from aligner.errors import InputError
 
 FORMATS = {
@@ -105,13 +110,103 @@ def test_a_cut_off_file_is_refused(tmp_path: Path, suffix: str, share: float) ->
         read_audio(path)
 
 
-def test_a_wav_streamed_to_a_pipe_has_no_length_and_is_read(tmp_path: Path) -> None:
-    path = save(tmp_path, ".wav")
-    content = bytearray(path.read_bytes())
-    content[4:8] = content[40:44] = b"\xff" * 4
-    assert content[36:40] == b"data"
+def test_a_recording_that_a_crash_left_without_its_size_is_read_with_a_warning(cases: Path) -> None:
+    path = cases / "zerosize_en.wav"
+    found = read_audio(path)
+    assert found.duration == duration(path) == pytest.approx(7.24, abs=0.01)
+    assert np.abs(found.samples[-8000:]).max() > 0 and np.abs(found.samples[:8000]).max() > 0.05
+    assert len(doubts(path)) == 1 and "does not say how long it is" in doubts(path)[0] and "7.2 s" in doubts(path)[0]
+
+
+def size_at(content: bytes, suffix: str) -> tuple[int, str]:
+    """Where the size of the audio stands in the files made here, and its layout."""
+    if suffix == ".w64":
+        return content.index(b"data\xf3\xac\xd3\x11") + 16, "<Q"
+    if suffix == ".rf64":
+        return 28, "<Q"
+    if suffix == ".au":
+        return 8, ">I"
+    if suffix == ".aiff":
+        return content.index(b"SSND") + 4, ">I"
+    return content.index(b"data") + 4, "<I"
+
+
+def sized(folder: Path, suffix: str, value: int) -> tuple[Path, np.ndarray, bytes]:
+    """A file whose header states another size than it has, its samples, and its content as it was."""
+    samples = 0.1 * np.random.default_rng(0).normal(size=(3 * RATE, 1))
+    path = folder / f"talk{suffix.replace('rf64', 'wav')}"
+    kind = {".rf64": "RF64", ".wav": "WAV", ".w64": "W64", ".aiff": "AIFF", ".au": "AU"}[suffix]
+    soundfile.write(path, samples, RATE, format=kind)
+    whole = path.read_bytes()
+    place, layout = size_at(whole, suffix)
+    content = bytearray(whole)
+    content[place : place + struct.calcsize(layout)] = struct.pack(layout, value)
     path.write_bytes(content)
+    return path, samples[:, 0], whole
+
+
+@pytest.mark.parametrize(
+    ("suffix", "value"),
+    [
+        *((suffix, 0) for suffix in (".wav", ".rf64", ".w64", ".aiff", ".au")),
+        *((suffix, 0xFFFFFFFF) for suffix in (".wav", ".aiff", ".au")),
+        *((".wav", value) for value in (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36)),
+        *((suffix, value) for suffix in (".rf64", ".w64") for value in (0xFFFFFFFFFFFFFFFF, 0x7FFFFFFFFFFFFFFF)),
+    ],
+)
+def test_a_size_that_was_never_filled_in_is_read_past_and_named(tmp_path: Path, suffix: str, value: int) -> None:
+    path, samples, _ = sized(tmp_path, suffix, value)
+    np.testing.assert_allclose(read_audio(path, RATE).samples, samples, atol=1e-4)
     assert duration(path) == 3.0
+    np.testing.assert_allclose(stream(path, RATE, 1.0, 2.0).samples, samples[RATE : 2 * RATE], atol=1e-4)
+    assert len(doubts(path)) == 1 and "all 3.0 s that are there are read" in doubts(path)[0]
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".rf64", ".aiff", ".au"])
+def test_what_lies_behind_the_end_by_the_header_is_named(tmp_path: Path, suffix: str) -> None:
+    """Recorders that mend their header every minute leave such files when they crash."""
+    path, _, whole = sized(tmp_path, suffix, 2 * RATE + 8 * (suffix == ".aiff"))
+    assert duration(path) == 1.0
+    assert "ends at 1.0 s, but about 2.0 s more" in doubts(path)[0]
+    path.write_bytes(whole)
+    assert doubts(path) == ()
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".rf64", ".w64", ".aiff"])
+def test_a_size_that_is_a_little_too_large_is_a_file_cut_off(tmp_path: Path, suffix: str) -> None:
+    path, _, _ = sized(tmp_path, suffix, 8 * RATE)
+    with pytest.raises(InputError, match="is cut off"):
+        read_audio(path)
+
+
+def test_chunks_and_tags_behind_the_audio_are_no_audio(tmp_path: Path) -> None:
+    path = save(tmp_path, ".wav")
+    whole = path.read_bytes()
+    for tail in (
+        b"LIST\x04\x00\x00\x00INFO",
+        b"id3 \x03\x00\x00\x00abc\x00" * 2,
+        b"ID3\x04" + bytes(9000),
+        bytes(60_000),
+    ):
+        path.write_bytes(whole + tail)
+        assert doubts(path) == () and duration(path) == 3.0, tail[:4]
+    soundfile.write(path, np.zeros(0), RATE)
+    path.write_bytes(path.read_bytes() + b"LIST\x04\x00\x00\x00INFO")
+    with pytest.raises(InputError, match="0 seconds"):
+        duration(path)
+
+
+@needs_ffmpeg
+def test_a_flac_stream_without_its_number_of_samples_is_read_and_named(tmp_path: Path) -> None:
+    path = save(tmp_path, ".flac", 0.1 * np.random.default_rng(0).normal(size=3 * RATE))
+    expected = read_audio(path).samples
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    np.testing.assert_allclose(read_audio(path).samples, expected, atol=1e-6)
+    np.testing.assert_allclose(stream(path, 16_000, 1.5, 2.0).samples, expected[24_000:32_000], atol=1e-6)
+    assert "all 3.0 s that are there are read" in doubts(path)[0]
 
 
 def test_what_is_no_recording(tmp_path: Path) -> None:
@@ -249,3 +344,130 @@ def test_damaged_mp3_files_say_nothing_behind_the_users_back(tmp_path: Path, cap
     with contextlib.suppress(InputError):
         read_audio(path)
     assert capfd.readouterr().err == ""
+
+
+def video(folder: Path, suffix: str, *tracks: tuple[float, np.ndarray], codec: tuple[str, ...] = ()) -> Path:
+    """A video of 4 s with sound tracks, each of which starts at a time; skips what this ffmpeg cannot make."""
+    path = folder / f"video{suffix}"
+    command: list[object] = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=d=4:s=64x64:r=25"]
+    maps: list[object] = ["-map", "0:v"]
+    for number, (start, samples) in enumerate(tracks):
+        soundfile.write(folder / f"{number}.wav", samples, 44_100)
+        command += ["-itsoffset", start, "-i", folder / f"{number}.wav"]
+        maps += ["-map", f"{number + 1}:a"]
+    if subprocess.run([str(part) for part in [*command, *maps, *codec, path]], check=False).returncode:
+        pytest.skip(f"this ffmpeg makes no {suffix}")
+    return path
+
+
+def click(at: float, seconds: float = 3.0) -> np.ndarray:
+    """A click in faint noise."""
+    samples = 1e-3 * np.random.default_rng(0).normal(size=round(seconds * 44_100))
+    samples[round(at * 44_100) :][:900] += 0.8 * np.sin(np.arange(900) / 7) * np.exp(-np.arange(900) / 130)
+    return samples
+
+
+def heard_at(path: Path, track: int | None = None) -> float:
+    """Seconds at which a click begins."""
+    return float(np.flatnonzero(np.abs(read_audio(path, track=track).samples) > 0.2)[0]) / 16_000
+
+
+@needs_ffmpeg
+def test_a_track_that_starts_late_keeps_the_time_of_its_video(cases: Path) -> None:
+    found = read_audio(cases / "delay4_en.mkv").samples
+    assert np.abs(found[: round(3.95 * 16_000)]).max() == 0
+    first = float(np.flatnonzero(np.abs(found) > 0.05)[0]) / 16_000
+    assert first == pytest.approx(4.05, abs=0.05)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("start", [0.0, 2.0])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".mov", ".ts", ".flv", ".mpg", ".m4v", ".wmv"])
+def test_every_video_keeps_its_time(tmp_path: Path, suffix: str, start: float) -> None:
+    path = video(tmp_path, suffix, (start, click(1.5)))
+    # What its codec puts before the sound, a part of a packet, is left in by some containers.
+    assert heard_at(path) == pytest.approx(1.5 + start, abs=0.05)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".m4a", ".mka", ".mp3", ".opus", ".ogg", ".flac", ".caf", ".3gp"])
+def test_what_a_codec_puts_before_the_sound_is_left_out(tmp_path: Path, suffix: str) -> None:
+    soundfile.write(tmp_path / "source.wav", click(1.5), 44_100)
+    rate = ["-ar", "8000", "-c:a", "aac"] if suffix == ".3gp" else []
+    path = tmp_path / f"talk{suffix}"
+    command = ["ffmpeg", "-v", "error", "-y", "-i", tmp_path / "source.wav", *rate, path]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip(f"this ffmpeg makes no {suffix}")
+    assert heard_at(path) == pytest.approx(1.5, abs=0.003)
+
+
+@needs_ffmpeg
+def test_a_gap_in_a_track_keeps_what_follows_in_its_place(tmp_path: Path) -> None:
+    """Recordings of calls have gaps where nothing arrived."""
+    soundfile.write(tmp_path / "source.wav", click(2.5), 48_000)
+    path = tmp_path / "call.mka"
+    drop = "aselect='lt(t,1)+gt(t,2)'"  # the middle second is not there, the time stamps stay
+    command = ["ffmpeg", "-v", "error", "-y", "-i", tmp_path / "source.wav", "-af", drop, "-c:a", "libopus", path]
+    subprocess.run(command, check=True)
+    assert heard_at(path) == pytest.approx(2.5 * 44_100 / 48_000, abs=0.03)
+
+
+@needs_ffmpeg
+def test_the_cover_of_an_album_is_no_video(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "source.wav", click(1.5), 44_100)
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=d=0.04:s=64x64:r=25"]
+    command += ["-i", tmp_path / "source.wav", "-c:v", "mjpeg", "-disposition:v", "attached_pic", tmp_path / "song.m4a"]
+    subprocess.run(command, check=True)
+    assert not container.contents(tmp_path / "song.m4a", tmp_path / "song.m4a").pictures
+    assert heard_at(tmp_path / "song.m4a") == pytest.approx(1.5, abs=0.003)
+
+
+@needs_ffmpeg
+def test_a_container_is_read_whatever_its_name(tmp_path: Path) -> None:
+    path = save(tmp_path, ".m4a")
+    for suffix in (".wav", ".mp3", ".audio", ""):
+        other = tmp_path / f"named{suffix}"
+        shutil.copy(path, other)
+        assert duration(other) == pytest.approx(3.0, abs=0.06)
+
+
+@needs_ffmpeg
+def test_every_track_can_be_read(tmp_path: Path) -> None:
+    path = video(tmp_path, ".mkv", (0.0, click(0.5)), (0.0, click(1.0)), (1.0, click(1.5)))
+    assert [round(heard_at(path, number), 1) for number in (None, 0, 1, 2)] == [0.5, 0.5, 1.0, 2.5]
+    assert len(tracks(path)) == 3
+    with pytest.raises(InputError, match=r"3 sound track.* no track 3"):
+        duration(path, 3)
+
+
+def test_a_file_that_is_one_track_has_no_second(tmp_path: Path) -> None:
+    path = save(tmp_path, ".wav")
+    assert duration(path, 0) == 3.0 and tracks(path) == ("",)
+    with pytest.raises(InputError, match="has 1 sound track"):
+        duration(path, 1)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("first", ["silence", "noise", "speech"])
+def test_a_first_track_without_speech_is_named(tmp_path: Path, cases: Path, first: str) -> None:
+    speech = read_audio(cases / "bump_cut.flac", 44_100).samples[:-44_100]
+    other = {"silence": np.zeros(len(speech)), "noise": 0.05 * click(0.1, len(speech) / 44_100), "speech": speech}[
+        first
+    ]
+    path = video(tmp_path, ".mkv", (0.0, other), (0.0, speech))
+    (said,) = of_file(path, 16_000).doubts
+    if first == "speech":
+        assert "of its 2 sound tracks the first is read" in said and "--track chooses track 1" in said
+    else:
+        assert "holds no speech, but track 1" in said and "--track 1 reads it" in said
+    assert of_file(path, 16_000, track=1).doubts == of_file(path, 16_000, track=0).doubts == ()
+
+
+@needs_ffmpeg
+def test_a_silent_first_track_is_refused_with_the_way_out(tmp_path: Path, cases: Path) -> None:
+    speech = read_audio(cases / "bump_cut.flac", 44_100).samples
+    path = video(tmp_path, ".mkv", (0.0, np.zeros(len(speech))), (0.0, speech))
+    done = CliRunner().invoke(main, [str(path), "--text", "hello there", "-o", f"{tmp_path / 'out'}/"])
+    assert done.exit_code == 1 and "is silent" in done.stderr and "--track 1 reads it" in done.stderr
+    done = CliRunner().invoke(main, [str(path), "--track", "2", "--text", "hello", "-o", f"{tmp_path / 'out'}/"])
+    assert done.exit_code == 1 and "no track 2" in done.stderr

@@ -1,37 +1,70 @@
-"""Where the audio of a file ends by its own header, to tell a file that was cut off.
+"""Where the audio of a file lies by its own header, and where the header is wrong.
 
-libsndfile reads a shortened wav, aiff, au, sphere or ogg file to its end
-without a word; flac, caf and mp3 with a Xing header it notices by itself. A
-stream that says nowhere how long it is can still break off in the middle of a
-frame (mp3) or without its mark of the end (Ogg, RFC 3533).
+libsndfile reads a shortened wav, aiff, au or sphere file to its end without a
+word, and one whose size was never filled in as empty. Recorders that crash
+leave such sizes, and so do programs that write to a pipe: 0, or the largest
+number there is.
+
+References
+----------
+RIFF: Multimedia Programming Interface and Data Specifications 1.0 (1991); RF64: EBU Tech 3306; AIFF: Apple, Audio
+Interchange File Format 1.3 (1989); Wave64: Sony, Sound Forge; FLAC: RFC 9639, section 8.2.
 """
 
 from __future__ import annotations
 
-import mmap
+import io
 import re
 import struct
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-_UNKNOWN = 0x7FFFFF00  # sizes from here on are what programs write that stream to a pipe
-_SEEK_TABLES = (b"Xing", b"Info", b"VBRI")  # in a first frame that states the length of an mp3 file
-_BITRATES = {  # kbit/s by version and layer, ISO 11172-3 and 13818-3
-    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # Hz by version bits
-_OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the longest page
+_UNKNOWN = {"I": 0x7FFFFF00, "Q": 1 << 62}  # sizes from here on that a file does not have stand for "not known"
+_WAVE64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # the second part of the names of its chunks
+_TAGS = (b"ID3", b"TAG")  # what may stand behind the last chunk and is no audio
 
 
-def missing_bytes(path: Path) -> int:
-    """Bytes of audio that a file's header promises and the file lacks.
+@dataclass(frozen=True)
+class Extent:
+    """What a header says about where the audio is, against what is there.
+
+    Attributes
+    ----------
+    missing : int
+        Bytes that the header promises and the file lacks.
+    behind : int
+        Bytes behind the end by the header that look like more audio.
+    stated : bool
+        False where the header does not say how long the audio is, although its format has a place for it.
+    mended : mapping of int to bytes
+        What should stand at which place of the file for all of its audio to be read.
+    """
+
+    missing: int = 0
+    behind: int = 0
+    stated: bool = True
+    mended: Mapping[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The number in a header that says how many bytes of audio there are.
+
+    `value` counts `more` bytes that are no audio; `chunk` is the layout of the heads of the chunks that may follow.
+    """
+
+    place: int
+    layout: str
+    value: int
+    audio: int
+    more: int = 0
+    chunk: str = ""
+
+
+def extent(path: Path) -> Extent:
+    """Compare a header with the file it stands in.
 
     Parameters
     ----------
@@ -39,48 +72,95 @@ def missing_bytes(path: Path) -> int:
 
     Returns
     -------
-    int
-        0 for whole files and where the header does not say.
+    Extent
+        The default for formats that are not judged by their header.
     """
     with path.open("rb") as handle:
+        end = handle.seek(0, 2)
+        handle.seek(0)
         head = handle.read(1024)
-        size = handle.seek(0, 2)
-        if head[:4] == b"OggS":
-            page = _last_page(handle, size)
-            return page.stop - page.start if page.stop > size else 0  # a page that is not whole is lost whole
-        return max(0, _promised_size(head, handle) - size)
+        if head[:7] == b"NIST_1A":
+            return Extent(missing=max(0, _sphere(head) - end))
+        if head[:4] == b"fLaC":
+            # The number of samples, 36 bits: only who decodes them all knows it.
+            return Extent(stated=len(head) < 26 or bool(head[21] & 15) or any(head[22:26]))
+        size = _size(head, handle)
+        if size is None:
+            return Extent()
+        empty, stop = size.value <= size.more, size.audio + size.value - size.more
+        if empty and not _more_audio(handle, size.audio, size.chunk):
+            return Extent()  # it is as empty as it says
+        if not empty and stop <= end:
+            return Extent(behind=end - stop if head[:4] != b"riff" and _more_audio(handle, stop, size.chunk) else 0)
+        if not empty and size.value < _UNKNOWN[size.layout[1]]:
+            return Extent(missing=stop - end)
+    largest = (1 << 8 * struct.calcsize(size.layout)) - 1
+    mended = struct.pack(size.layout, min(end - size.audio + size.more, largest))
+    return Extent(stated=False, mended={size.place: mended})
 
 
-def _promised_size(head: bytes, handle: BinaryIO) -> int:
-    """Where the audio ends by the header; 0 if it does not say."""
-    if head[:4] == b"RIFF":
-        return _chunked(handle, "<4sI", b"data")
-    if head[:4] == b"FORM":
-        return _chunked(handle, ">4sI", b"SSND")
-    if head[:4] == b"RF64" and len(head) >= 28:
-        return int(struct.unpack("<Q", head[20:28])[0]) + 8
-    if head[:4] == b"riff" and len(head) >= 24:  # Wave64
-        return int(struct.unpack("<Q", head[16:24])[0])
-    if head[:4] == b".snd" and len(head) >= 12:
-        offset, size = struct.unpack(">II", head[4:12])
-        return int(offset + size) if size < _UNKNOWN else 0
-    if head[:7] == b"NIST_1A":
-        return _sphere(head)
-    return 0
+def _size(head: bytes, handle: BinaryIO) -> _Size | None:
+    name, kind = head[:4], head[8:12]
+    if name in (b"RIFF", b"RIFX") and kind == b"WAVE":
+        return _chunk(handle, "<4sI" if name == b"RIFF" else ">4sI", b"data")
+    if name == b"FORM" and kind in (b"AIFF", b"AIFC"):
+        return _chunk(handle, ">4sI", b"SSND", more=8)  # its offset and its block size are counted
+    if name == b"RF64" and head[12:16] == b"ds64" and len(head) >= 36:
+        data = _chunk(handle, "<4sI", b"data")
+        return data and _Size(28, "<Q", struct.unpack("<Q", head[28:36])[0], data.audio, 0, data.chunk)
+    if name == b"riff" and head[28:40] == _WAVE64:
+        return _wave64(handle)
+    if name == b".snd" and len(head) >= 12:
+        offset, value = struct.unpack(">II", head[4:12])
+        return _Size(8, ">I", value, offset)
+    return None
 
 
-def _chunked(handle: BinaryIO, layout: str, wanted: bytes) -> int:
-    """End of a chunk of a RIFF (little-endian) or IFF (big-endian) file."""
+def _chunk(handle: BinaryIO, layout: str, wanted: bytes, more: int = 0) -> _Size | None:
+    """The size of a chunk of a RIFF (little-endian) or IFF (big-endian) file."""
     handle.seek(12)
-    while len(head := handle.read(8)) == 8:
+    while len(head := handle.read(8)) == 8 and _is_name(head[:4]):
         name, length = struct.unpack(layout, head)
         if name == wanted:
-            return handle.tell() + length if 0 < length < _UNKNOWN else 0
+            return _Size(handle.tell() - 4, layout[0] + layout[-1], length, handle.tell() + more, more, layout)
         handle.seek(length + length % 2, 1)
-    return 0
+    return None
+
+
+def _wave64(handle: BinaryIO) -> _Size | None:
+    handle.seek(40)
+    while len(head := handle.read(24)) == 24 and head[4:16] == _WAVE64:
+        length = struct.unpack("<Q", head[16:])[0]
+        if head[:4] == b"data":
+            return _Size(handle.tell() - 8, "<Q", length, handle.tell(), 24)
+        if not 24 <= length < _UNKNOWN["Q"]:
+            return None
+        handle.seek((length + 7) // 8 * 8 - 24, 1)
+    return None
+
+
+def _more_audio(handle: BinaryIO, start: int, chunk: str) -> bool:
+    """Whether what follows a place is neither further chunks nor tags nor zeros."""
+    end = handle.seek(0, 2)
+    start += start % 2 if chunk else 0
+    while end - start >= 8:
+        handle.seek(start)
+        head = handle.read(8)
+        if head.startswith(_TAGS):
+            return False
+        if not chunk or not _is_name(head[:4]):
+            return any(head) or any(any(block) for block in iter(lambda: handle.read(1 << 16), b""))
+        length = struct.unpack(chunk, head)[1]
+        start += 8 + length + length % 2
+    return start > end + 1  # a chunk that reaches beyond the end is none
+
+
+def _is_name(name: bytes) -> bool:
+    return all(32 <= character < 127 for character in name)
 
 
 def _sphere(head: bytes) -> int:
+    """Where the audio of a NIST sphere file ends by its header; 0 if it does not say."""
     fields = dict(re.findall(rb"(\w+) -i (\d{1,15})\b", head))
     try:
         samples, channels, width = (int(fields[k]) for k in (b"sample_count", b"channel_count", b"sample_n_bytes"))
@@ -89,97 +169,26 @@ def _sphere(head: bytes) -> int:
         return 0
 
 
-@dataclass(frozen=True)
-class _Page:
-    """An Ogg page: its bytes from `start` to `stop`, and whether it is marked as the last."""
-
-    start: int
-    stop: int
-    last: bool
-
-
-def _last_page(handle: BinaryIO, size: int) -> _Page:
-    """The last page that begins in the file."""
-    start = max(0, size - _OGG_PAGE)
-    handle.seek(start)
-    tail = handle.read()
-    at = tail.rfind(b"OggS")
-    if at < 0 or len(tail) < at + 27:
-        return _Page(size, size, False)
-    lacing = tail[at + 27 : at + 27 + tail[at + 26]]
-    return _Page(start + at, start + at + 27 + tail[at + 26] + sum(lacing), bool(tail[at + 5] & 4))
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a stream ends.
-
-    Attributes
-    ----------
-    breaks_off : bool
-        Without its mark of the end (Ogg) or inside a frame (mp3 that does not state its length).
-    seconds : float
-        Length by counting frames, of an mp3 that does not state it; else 0.
-    """
-
-    breaks_off: bool = False
-    seconds: float = 0.0
-
-
-def ending(path: Path) -> Ending:
-    """Follow a stream to its end, where its header does not say how long it is.
+class Mended(io.FileIO):
+    """A file to read in which other bytes seem to stand at some places.
 
     Parameters
     ----------
     path : Path
+    mended : mapping of int to bytes
     """
-    with path.open("rb") as handle:
-        if handle.read(4) == b"OggS":
-            return Ending(breaks_off=not _last_page(handle, handle.seek(0, 2)).last)
-        if is_mp3(path):
-            with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return _mp3_ending(content)
-    return Ending()
 
+    def __init__(self, path: Path, mended: Mapping[int, bytes]) -> None:
+        super().__init__(path)
+        self._mended = mended
 
-def _mp3_ending(content: mmap.mmap) -> Ending:
-    place = 0
-    if content[:3] == b"ID3" and len(content) > 10:
-        size = content[6:10]  # seven bits a byte
-        place = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
-    if any(name in content[place : place + _frame(content[place : place + 4]).length] for name in _SEEK_TABLES):
-        return Ending()
-    seconds = 0.0
-    while (frame := _frame(content[place : place + 4])).length and place + frame.length <= len(content):
-        place += frame.length
-        seconds += frame.seconds
-    return Ending(0 < len(content) - place < frame.length, seconds)
-
-
-def is_mp3(path: Path) -> bool:
-    """Whether a file begins as mp3 files do: with a tag or a frame."""
-    with path.open("rb") as handle:
-        head = handle.read(4)
-    return head[:3] == b"ID3" or _frame(head).length > 0
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """Size of an MPEG audio frame in bytes and in seconds; zeros for what is no frame."""
-
-    length: int = 0
-    seconds: float = 0.0
-
-
-@lru_cache(maxsize=1024)
-def _frame(header: bytes) -> _Frame:
-    if len(header) < 4 or header[0] != 0xFF or header[1] < 0xE0:
-        return _Frame()
-    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
-    bitrate, rate, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
-    if version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
-        return _Frame()
-    hertz, bits = _RATES[version][rate], 1000 * _BITRATES[1 if version == 3 else 2, layer][bitrate - 1]
-    samples = 384 if layer == 1 else 576 if layer == 3 and version != 3 else 1152
-    slot = 4 if layer == 1 else 1
-    return _Frame((samples // 8 // slot * bits // hertz + padding) * slot, samples / hertz)
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]  # typeshed names its type for itself alone
+        """Fill a buffer with what comes next."""
+        start = self.tell()
+        count = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        for place, content in self._mended.items():
+            low, high = max(place, start), min(place + len(content), start + count)
+            if low < high:
+                view[low - start : high - start] = content[low - place : high - place]
+        return count

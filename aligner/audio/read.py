@@ -1,21 +1,20 @@
 """Reading audio: the only module that decodes files.
 
 wav, flac, mp3, ogg, opus and NIST sphere through soundfile; m4a, aac, mp4,
-webm and other containers through the ffmpeg program. Stretches are read by
-themselves, so that memory does not grow with the length of a file.
+webm and other containers through `aligner.audio.container`. Stretches are read
+by themselves, so that memory does not grow with the length of a file.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -24,21 +23,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.audio.headers import ending, is_mp3, missing_bytes
+from aligner.audio import container
+from aligner.audio.endings import ending, is_mp3
+from aligner.audio.headers import Mended, extent
 from aligner.core import Audio
 from aligner.errors import InputError
 
 SOUNDFILE_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
 )  # fmt: skip
-FFMPEG_SUFFIXES = (".m4a", ".aac", ".mp4", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp", ".avi", ".mp2", ".mka")
-AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + FFMPEG_SUFFIXES
+AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + container.SUFFIXES
 SHORTEST = 0.05  # seconds; below it not even one word fits
 LOUDEST = 1e10  # beyond it the power spectrum overflows float32
 _MARGIN = 0.05  # seconds read on both sides of a stretch, for the resampling filter
 _MISSING = 0.1  # seconds that may lack before a file counts as cut off
 _BLOCK = 1 << 20  # samples decoded at a time: a damaged header cannot ask for more memory than there is audio
-_CUT_OFF = ("partial file", "ended prematurely", "Input buffer exhausted before END")  # what ffmpeg says of such files
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,32 +50,48 @@ class _Source:
     rate: int
     channels: int
     doubts: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ("",)
+    mended: Mapping[int, bytes] = field(default_factory=dict)
 
 
-def duration(path: Path) -> float:
+def duration(path: Path, track: int | None = None) -> float:
     """Length of a recording in seconds.
+
+    Parameters
+    ----------
+    path : Path
+    track : int, optional
+        Of a container, from 0 among its sound tracks; the first by default.
 
     Raises
     ------
     InputError
-        Not a readable recording of at least 50 ms.
+        Not a readable recording of at least 50 ms, or no such track.
     """
-    source = _open(path)
+    source = _open(path, track)
     return source.frames / source.rate
 
 
-def doubts(path: Path) -> tuple[str, ...]:
+def doubts(path: Path, track: int | None = None) -> tuple[str, ...]:
     """What may be wrong with a recording although it can be read, a sentence each.
+
+    See `duration` for the parameters and errors.
+    """
+    return _open(path, track).doubts
+
+
+def tracks(path: Path) -> tuple[str, ...]:
+    """The sound tracks of a file: each as its container describes it, "" for a file that is one.
 
     Raises
     ------
     InputError
         Not a readable recording.
     """
-    return _open(path).doubts
+    return _open(path, None).tracks
 
 
-def read_audio(path: Path, sample_rate: int = 16_000, channel: int | None = None) -> Audio:
+def read_audio(path: Path, sample_rate: int = 16_000, channel: int | None = None, track: int | None = None) -> Audio:
     """A whole recording as mono audio.
 
     Parameters
@@ -86,21 +101,25 @@ def read_audio(path: Path, sample_rate: int = 16_000, channel: int | None = None
         Hz to resample to.
     channel : int, optional
         From 0; the mean of all channels by default.
+    track : int, optional
+        Of a container, from 0 among its sound tracks; the first by default.
 
     Raises
     ------
     InputError
-        Not a readable recording, or no such channel.
+        Not a readable recording, or no such channel or track.
     """
-    return stream(path, sample_rate, 0.0, duration(path), channel)
+    return stream(path, sample_rate, 0.0, duration(path, track), channel, track)
 
 
-def stream(path: Path, sample_rate: int, start: float, end: float, channel: int | None = None) -> Audio:
+def stream(
+    path: Path, sample_rate: int, start: float, end: float, channel: int | None = None, track: int | None = None
+) -> Audio:
     """The stretch from `start` to `end` seconds; samples equal those of the whole file resampled.
 
     See `read_audio` for the other parameters and errors.
     """
-    source = _open(path)
+    source = _open(path, track)
     frames, rate = source.frames, source.rate
     if channel is not None and not 0 <= channel < source.channels:
         raise InputError(f"{path} has {source.channels} channel(s), numbered from 0: there is no channel {channel}")
@@ -148,7 +167,7 @@ def _mono(source: _Source, first: int, count: int, channel: int | None) -> NDArr
 
     blocks, left = [np.zeros(0, np.float32)], count
     try:
-        with _quiet_decoder(source.path), soundfile.SoundFile(_file_name(source.path)) as handle:
+        with _opened(source.path, source.mended) as handle:
             if first:
                 handle.seek(first)
             while left > 0:
@@ -172,7 +191,7 @@ def _mono(source: _Source, first: int, count: int, channel: int | None) -> NDArr
     return np.concatenate(blocks)
 
 
-def _open(path: Path) -> _Source:
+def _open(path: Path, track: int | None) -> _Source:
     """Check that a path is a recording; decode it first where ffmpeg is needed."""
     try:
         if path.is_dir():
@@ -188,28 +207,61 @@ def _open(path: Path) -> _Source:
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    return _source(path.absolute(), path, status.st_mtime_ns, status.st_size)
+    return _source(path.absolute(), path, status.st_mtime_ns, status.st_size, track or 0)
 
 
 @lru_cache(maxsize=4)
-def _source(absolute: Path, given: Path, modified: int, size: int) -> _Source:
+def _source(absolute: Path, given: Path, modified: int, size: int, track: int) -> _Source:
     """A recording's description; kept because long mp3 files are scanned to find their length."""
-    if given.suffix.lower() not in FFMPEG_SUFFIXES:
-        source = _describe(absolute, given)
-        lost = missing_bytes(absolute)
-        if lost / size * source.frames / source.rate > _MISSING:
-            raise InputError(
-                f"{given} is cut off: its header promises {lost} bytes more than there are; copy or export it again"
-            )
-        end = ending(absolute)
-        if end.breaks_off:
-            source = replace(source, doubts=("the file breaks off, so the end of the recording may be missing",))
-        if end.seconds <= source.frames / source.rate + _MISSING:
-            return source
+    if container.is_container(absolute):
+        return _decoded(absolute, given, track)
+    if track:
+        raise InputError(f"{given} has 1 sound track: there is no track {track}")
+    header, end = extent(absolute), ending(absolute)
+    if not header.stated and not header.mended:  # libsndfile would not find the end
+        return _decoded(absolute, given, track, stated=False)
+    source = _describe(absolute, given, header.mended)
+    seconds = source.frames / source.rate
+    lost = header.missing + end.lost
+    if lost / size * seconds > _MISSING:
+        raise InputError(
+            f"{given} is cut off: its header promises {lost} bytes more than there are; copy or export it again"
+        )
+    if end.seconds > seconds + _MISSING:
         # An mp3 of changing bit rate that does not state its length: libsndfile guesses it, and reads no further.
+        return _decoded(absolute, given, track)
+    found = []
+    if not header.stated:
+        found.append(_unstated(source))
+    behind = header.behind / (size - header.behind) * seconds
+    if behind > _MISSING:
+        found.append(
+            f"its header says that it ends at {seconds:.1f} s, but about {behind:.1f} s more lie behind, which are not "
+            "read: 'ffmpeg -ignore_length 1 -i' copies all of it"
+        )
+    if end.breaks_off:
+        found.append("the file breaks off, so the end of the recording may be missing")
+    return replace(source, doubts=tuple(found))
+
+
+def _unstated(source: _Source) -> str:
+    return (
+        "its header does not say how long it is, as recorders that crash and programs that stream leave it: "
+        f"all {source.frames / source.rate:.1f} s that are there are read"
+    )
+
+
+def _decoded(absolute: Path, given: Path, track: int, stated: bool = True) -> _Source:
+    """A sound track that ffmpeg has decoded to a copy."""
+    held = container.contents(absolute, given)
+    if not 0 <= track < len(held.tracks):
+        raise InputError(f"{given} has {len(held.tracks)} sound track(s), numbered from 0: there is no track {track}")
     folder = Path(tempfile.mkdtemp(prefix="aligner-"))
     try:
-        source = _describe(_transcode(absolute, given, folder), given)
+        copy = folder / "audio.flac"
+        container.decode(absolute, given, held, track, copy)
+        source = _describe(copy, given)
+        source = replace(source, tracks=held.tracks, doubts=() if stated else (_unstated(source),))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -217,25 +269,40 @@ def _source(absolute: Path, given: Path, modified: int, size: int) -> _Source:
     return source
 
 
-def _describe(path: Path, given: Path) -> _Source:
+def _describe(path: Path, given: Path, mended: Mapping[int, bytes] | None = None) -> _Source:
     """Length, rate and channels of a file that soundfile reads."""
     import soundfile
 
+    mended = mended or {}
     try:
-        with _quiet_decoder(path):
-            info = soundfile.info(_file_name(path))
+        with _opened(path, mended) as handle:
+            frames, rate, channels = int(handle.frames), int(handle.samplerate), int(handle.channels)
     except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:  # TypeError: headerless .raw
         raise InputError(f"{given} is not audio in a format known here ({_first_line(error)})") from error
-    if not 1_000 <= info.samplerate <= 768_000:
-        raise InputError(f"{given} has a sampling rate of {info.samplerate} Hz: its header is damaged")
-    if info.frames <= 0:
+    if not 1_000 <= rate <= 768_000:
+        raise InputError(f"{given} has a sampling rate of {rate} Hz: its header is damaged")
+    if frames <= 0:
         raise InputError(f"{given} holds no audio: it is 0 seconds long")
-    if info.frames < SHORTEST * info.samplerate:
-        length = 1000 * info.frames / info.samplerate
+    if frames < SHORTEST * rate:
+        length = 1000 * frames / rate
         raise InputError(f"{given} is {length:.0f} ms long: at least {1000 * SHORTEST:.0f} ms are needed")
-    if info.frames > 2**40:
-        raise InputError(f"{given} promises {info.frames} samples: its header is damaged")
-    return _Source(path, given, int(info.frames), int(info.samplerate), int(info.channels))
+    if frames > 2**40:
+        raise InputError(f"{given} promises {frames} samples: its header is damaged")
+    return _Source(path, given, frames, rate, channels, mended=mended)
+
+
+@contextmanager
+def _opened(path: Path, mended: Mapping[int, bytes]) -> Iterator[Any]:
+    """A file opened by soundfile, its header read as it should be."""
+    import soundfile
+
+    with _quiet_decoder(path):
+        if not mended:
+            with soundfile.SoundFile(_file_name(path)) as handle:
+                yield handle
+            return
+        with Mended(path, mended) as file, soundfile.SoundFile(file) as handle:
+            yield handle
 
 
 def _file_name(path: Path) -> str | bytes:
@@ -258,23 +325,6 @@ def _quiet_decoder(path: Path) -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def _transcode(path: Path, given: Path, folder: Path) -> Path:
-    """Write the first sound track as flac with ffmpeg."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise InputError(f"{given} needs the ffmpeg program: install it, or convert the file to wav")
-    copy = folder / "audio.flac"
-    command: list[Any] = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file"]
-    command += ["-i", path, "-vn", "-map", "0:a:0", "-y", copy]
-    done = subprocess.run(command, capture_output=True, check=False)
-    said = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode or not copy.exists():
-        raise InputError(f"{given} cannot be decoded by ffmpeg ({said.splitlines()[-1] if said else 'no sound in it'})")
-    if any(words in said for words in _CUT_OFF):
-        raise InputError(f"{given} is cut off: ffmpeg finds that its end is missing; copy or export it again")
-    return copy
 
 
 def _first_line(error: Exception) -> str:

@@ -39,7 +39,7 @@ class Recording:
             start = end
 
 
-def of_file(path: Path, sample_rate: int, channel: int | None = None) -> Recording:
+def of_file(path: Path, sample_rate: int, channel: int | None = None, track: int | None = None) -> Recording:
     """A recording that stays in its file.
 
     Parameters
@@ -49,6 +49,8 @@ def of_file(path: Path, sample_rate: int, channel: int | None = None) -> Recordi
         Hz to resample to.
     channel : int, optional
         From 0; the mean of all by default.
+    track : int, optional
+        Of a container, from 0 among its sound tracks. By default the first, with a doubt where there are others.
 
     Raises
     ------
@@ -57,11 +59,16 @@ def of_file(path: Path, sample_rate: int, channel: int | None = None) -> Recordi
     """
     from aligner.audio import read as audio
 
+    doubts = audio.doubts(path, track)
+    if track is None and len(audio.tracks(path)) > 1:
+        from aligner.audio.tracks import track_doubts
+
+        doubts += track_doubts(path, sample_rate)
     return Recording(
         str(path),
-        audio.duration(path),
-        lambda start, end: audio.stream(path, sample_rate, start, end, channel=channel),
-        audio.doubts(path),
+        audio.duration(path, track),
+        lambda start, end: audio.stream(path, sample_rate, start, end, channel, track),
+        doubts,
     )
 
 

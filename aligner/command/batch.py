@@ -61,9 +61,9 @@ def text_used(job: Job, found: Transcript | None) -> str:
     return f"words recognised by the model{note}"
 
 
-def check(job: Job) -> None:
+def check(plan: Plan, job: Job) -> None:
     """Refuse a bad recording before a model is loaded for it."""
-    duration(job.audio)
+    duration(job.audio, plan.track)
 
 
 def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
@@ -72,7 +72,7 @@ def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
     from aligner.pipeline import align_audio
 
     model = _model(tuple(plan.loading.items()))
-    source = recording.of_file(job.audio, model.sample_rate, plan.channel)
+    source = recording.of_file(job.audio, model.sample_rate, plan.channel, plan.track)
     return align_audio(model, source, found, plan.settings)
 
 
@@ -264,7 +264,7 @@ def _leave_with_parent() -> None:
 def _process(plan: Plan, job: Job) -> Row:
     """Align and write one recording; a row that says why, if its input does not allow it."""
     try:
-        check(job)
+        check(plan, job)
         found = transcript(plan, job)
         alignment = align_job(plan, job, found)
         write(plan, job, alignment, found)

@@ -80,6 +80,9 @@ Examples:
 @click.option("--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True)
 @click.option("--channel", type=click.IntRange(min=0), help="Channel to read, from 0; the mean of all when left out.")
 @click.option(
+    "--track", type=click.IntRange(min=0), help="Sound track of a video to read, from 0; the first otherwise."
+)
+@click.option(
     "--skip",
     multiple=True,
     metavar="PATTERN",
@@ -213,7 +216,7 @@ def _single(plan: Plan, job: Job, options: dict[str, Any]) -> None:
         if not options["quiet"]:
             click.echo(message, err=True)
 
-    batch.check(job)
+    batch.check(plan, job)
     found = batch.transcript(plan, job)
     say(f"{job.audio}: {batch.text_used(job, found)}")
     alignment = batch.align_job(plan, job, found)

@@ -57,7 +57,7 @@ class Plan:
     settings : Settings
     loading : dict
         Arguments of `aligner.load_model`.
-    channel, encoding : int, str or None
+    channel, track, encoding : int, int, str or None
     skip : tuple of str
     reference : Path or None
     """
@@ -72,6 +72,7 @@ class Plan:
     settings: Settings
     loading: dict[str, Any]
     channel: int | None
+    track: int | None
     encoding: str | None
     skip: tuple[str, ...]
     reference: Path | None
@@ -126,6 +127,7 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
         settings=settings,
         loading={"name": options["model"], **{name: options[name] for name in ("device", "dtype", "threads")}},
         channel=options["channel"],
+        track=options["track"],
         encoding=options["encoding"],
         skip=options["skip"],
         reference=options["reference"],
