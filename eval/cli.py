@@ -12,6 +12,7 @@ from aligner.errors import AlignerError
 from eval.explain import explain_command
 from eval.gap import gap as gap_command
 from eval.heads import heads as heads_command
+from eval.subtitles import subtitles_command
 
 
 class _Group(click.Group):
@@ -156,6 +157,7 @@ def report(results: tuple[Path, ...], output: Path | None) -> None:
 main.add_command(explain_command)
 main.add_command(gap_command)
 main.add_command(heads_command)
+main.add_command(subtitles_command)
 
 if __name__ == "__main__":
     main()

@@ -146,10 +146,29 @@ Examples:
     type=click.Path(path_type=Path),
     help="Gold TextGrid (or a folder of them) to score against; scores go to standard error.",
 )
-@click.option("--cues", type=click.Choice(["sentence", "word"]), help="What a subtitle holds.")
-@click.option("--max-chars", type=click.IntRange(min=1), help="Most characters of a subtitle line.")
-@click.option("--max-lines", type=click.IntRange(min=1), help="Most lines of a subtitle.")
-@click.option("--max-duration", type=click.FloatRange(min=0.1), help="Longest subtitle in seconds.")
+@click.option(
+    "--cues",
+    type=click.Choice(["given", "sentence", "word"]),
+    help="What a subtitle holds: what it holds in a transcript of subtitles, a sentence or less, or a word.  "
+    "[default: given, else sentence]",
+)
+@click.option(
+    "--max-cps",
+    type=click.FloatRange(min=1),
+    help="Most characters of a subtitle per second.  [default: 20; Korean 12, Chinese 9, Japanese 4]",
+)
+@click.option(
+    "--max-chars",
+    type=click.IntRange(min=1),
+    help="Most characters of a subtitle line.  [default: 42; Chinese, Korean 16, Japanese 13]",
+)
+@click.option("--max-lines", type=click.IntRange(min=1), help="Most lines of a subtitle.  [default: 2]")
+@click.option("--max-duration", type=click.FloatRange(min=0.1), help="Longest subtitle in seconds.  [default: 7]")
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=1),
+    help="Frames per second of the video: two frames part subtitles.  [default: 25]",
+)
 @click.option("--highlight", is_flag=True, help="Mark each word in subtitles while it is spoken.")
 @click.option(
     "--tier", "tiers", multiple=True, type=click.Choice(["tokens", "flags"]), help="Further TextGrid tiers; repeatable."

@@ -110,7 +110,8 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
         raise SettingError(f"-o {options['output']} takes one recording, there are {len(jobs)}: name a folder")
     if len(jobs) > 1 and text is not None and not manifest and not os.path.isdir(text):
         raise SettingError("--text is one transcript for several recordings: name a folder of transcripts")
-    given = {name: options[name] for name in ("cues", "max_chars", "max_lines", "max_duration") if options[name]}
+    limits = ("cues", "max_cps", "max_chars", "max_lines", "max_duration", "fps")
+    given = {name: options[name] for name in limits if options[name]}
     return Plan(
         jobs=jobs,
         many=many,

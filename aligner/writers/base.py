@@ -19,13 +19,10 @@ class WriterOptions:
     Attributes
     ----------
     cues : str
-        Subtitles by "sentence" or by "word".
-    max_chars : int
-        Characters in a subtitle line.
-    max_lines : int
-        Lines in a subtitle.
-    max_duration : float
-        Seconds of a subtitle.
+        Subtitles as "given" in the transcript where it holds subtitles, else
+        the same as "sentence"; or one a "word".
+    max_cps, max_chars, max_lines, max_duration, fps : number or None
+        Limits of a subtitle, see `aligner.subtitles.style.Style`; None for those of the language.
     highlight : bool
         Mark the word being spoken, where the format can.
     token_tier, flag_tier : bool
@@ -34,10 +31,12 @@ class WriterOptions:
         Name of the recording, for formats that carry it.
     """
 
-    cues: str = "sentence"
-    max_chars: int = 42
-    max_lines: int = 2
-    max_duration: float = 7.0
+    cues: str = "given"
+    max_cps: float | None = None
+    max_chars: int | None = None
+    max_lines: int | None = None
+    max_duration: float | None = None
+    fps: float | None = None
     highlight: bool = False
     token_tier: bool = False
     flag_tier: bool = False

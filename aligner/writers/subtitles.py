@@ -1,4 +1,4 @@
-"""SRT, WebVTT and ASS: cues of words or of sentences, broken into lines that can be read.
+"""SRT, WebVTT and ASS: cues of words, of sentences laid out to be read, or those of the transcript with new times.
 
 ASS goes through pysubs2. SRT and WebVTT do not: pysubs2 reads braces and angle
 brackets in the words as markup and drops them.
@@ -7,74 +7,78 @@ brackets in the words as markup and drops them.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from aligner.core import Alignment, Word
-from aligner.text.spacing import gap, running
+from aligner.subtitles.layout import Block, Layout, retimed
+from aligner.subtitles.style import Style, style
+from aligner.text.spacing import gap
 from aligner.writers.base import WriterOptions, formats, milliseconds
 
-SENTENCE_ENDS = tuple(".!?。！？…")
-CLOSERS = "\"'”’)]}»"
-PAUSE = 1.0  # seconds of silence that end a cue
-READABLE = 1.0  # seconds that a sentence stays, where the pause after it leaves room
+_TYPE = re.compile(r"</?[biu]>")
 
 
 @dataclass(frozen=True)
-class Cue:
-    """Words shown together: indices into the alignment, one range a line."""
+class Shown:
+    """What is shown from one moment to another.
 
-    lines: tuple[range, ...]
-
-    @property
-    def words(self) -> range:
-        """All its words."""
-        return range(self.lines[0].start, self.lines[-1].stop)
-
-
-def break_lines(words: Sequence[Word], indices: range, max_chars: int) -> tuple[range, ...]:
-    """Fill lines greedily; a word longer than a line gets a line of its own and is never cut."""
-    lines, start = [], indices.start
-    for i in indices:
-        if i > start and len(running(words[start : i + 1])) > max_chars:
-            lines.append(range(start, i))
-            start = i
-    return (*lines, range(start, indices.stop))
-
-
-def make_cues(alignment: Alignment, options: WriterOptions) -> Iterator[Cue]:
-    """Group words into cues: sentence ends, long pauses and segment joints, then the size limits.
-
-    Parameters
+    Attributes
     ----------
-    alignment : Alignment
-    options : WriterOptions
-
-    Yields
-    ------
-    Cue
-        In order; every word in exactly one.
+    start, end : int
+        Milliseconds.
+    lines : tuple of range
+        Its words.
+    text : str
+        What it shows instead of its words, as the transcript has it.
     """
+
+    start: int
+    end: int
+    lines: tuple[range, ...] = ()
+    text: str = ""
+
+
+def subtitles(alignment: Alignment, options: WriterOptions) -> Iterator[Shown]:
+    """What is shown when; every word in exactly one, in order."""
+    limits = style(alignment.language, **asdict(options))
+    if options.cues == "word":
+        for i, (start, end) in enumerate(milliseconds(alignment.words)):
+            yield Shown(start, end, (range(i, i + 1),))
+    elif options.cues == "given" and any(cue.shown for cue in alignment.cues):
+        yield from _given(alignment, limits, options.highlight)
+    else:
+        joints = frozenset(start for start, _ in alignment.segments)
+        yield from _laid_out(Layout(alignment.words, limits, joints, alignment.duration))
+
+
+def _laid_out(layout: Layout) -> Iterator[Shown]:
+    blocks = layout.blocks()
+    starts = [layout.words[block.words.start].start for block in blocks]
+    for k, (block, start) in enumerate(zip(blocks, starts, strict=True), 1):
+        following = starts[k] if k < len(starts) else None
+        yield _shown(start, layout.out(block.words.start, block.words.stop, following), block.lines)
+
+
+def _given(alignment: Alignment, limits: Style, highlight: bool) -> Iterator[Shown]:
     words = alignment.words
-    joints = {stop for _, stop in alignment.segments}
-    start = 0
-    for i, word in enumerate(words):
-        stop = i + 1
-        last = stop == len(words)
-        done = (
-            last
-            or options.cues == "word"
-            or stop in joints
-            or word.text.rstrip(CLOSERS).endswith(SENTENCE_ENDS)
-            or words[stop].start - word.end >= PAUSE
-            or words[stop].end - words[start].start > options.max_duration
-            or len(break_lines(words, range(start, stop + 1), options.max_chars)) > options.max_lines
-        )
-        if done:
-            yield Cue(break_lines(words, range(start, stop), options.max_chars))
-            start = stop
+    spoken = [(words[i].start, words[k - 1].end) if k > i else None for i, k in alignment.segments]
+    times = retimed(alignment.cues, spoken, limits, alignment.duration)
+    for cue, (first, stop), (start, end) in zip(alignment.cues, alignment.segments, times, strict=True):
+        lines: tuple[range, ...] = (range(first, stop),) if stop > first else ()
+        if highlight and lines:  # the marks of words take the place of the transcript's own
+            part = Layout(words[first:stop], limits, frozenset(), alignment.duration).lines(0, stop - first)
+            lines = tuple(range(first + r.start, first + r.stop) for r in part[1]) if part else lines
+            yield _shown(start, end, lines)
+        else:
+            yield _shown(start, end, lines, cue.shown)
+
+
+def _shown(start: float, end: float, lines: tuple[range, ...], text: str = "") -> Shown:
+    return Shown(round(start * 1000), max(round(start * 1000) + 1, round(end * 1000)), lines, text)
 
 
 class Subtitles:
@@ -93,55 +97,68 @@ class Subtitles:
 
     def write(self, alignment: Alignment, path: Path, options: WriterOptions) -> None:
         """See `Format`; with `highlight`, a cue a word (SRT), inline times (VTT) or karaoke tags (ASS)."""
-        import pysubs2
-
-        times = milliseconds(alignment.words)
-        document = pysubs2.SSAFile()
-        for cue in make_cues(alignment, options):
-            first, last = cue.words[0], cue.words[-1]
-            if options.highlight and self._name == "srt":
-                for i in cue.words:
-                    end = times[i + 1][0] if i < last else times[i][1]
-                    document.append(pysubs2.SSAEvent(times[i][0], end, self._text(alignment, cue, times, i)))
-            else:
-                marked = first if options.highlight else None
-                text = self._text(alignment, cue, times, marked)
-                begin, end = times[first][0], times[last][1]
-                if options.cues == "sentence":
-                    room = times[last + 1][0] if last + 1 < len(times) else round(1000 * alignment.duration)
-                    end = max(end, min(room, begin + round(1000 * min(READABLE, options.max_duration))))
-                document.append(pysubs2.SSAEvent(begin, end, text))
+        events = list(self._events(alignment, options))
         if self._name == "vtt":
-            blocks = [f"{_clock(e.start, '.')} --> {_clock(e.end, '.')}\n{e.text}\n" for e in document]
+            blocks = [f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text}\n" for start, end, text in events]
             path.write_text("\n".join(["WEBVTT\n", *blocks]), encoding="utf-8")
         elif self._name == "srt":
-            stamps = [f"{_clock(e.start, ',')} --> {_clock(e.end, ',')}" for e in document]
-            blocks = [f"{i}\n{t}\n{e.text}\n" for i, (t, e) in enumerate(zip(stamps, document, strict=True), 1)]
+            stamps = [f"{_clock(start, ',')} --> {_clock(end, ',')}" for start, end, _ in events]
+            blocks = [f"{i}\n{t}\n{e[2]}\n" for i, (t, e) in enumerate(zip(stamps, events, strict=True), 1)]
             path.write_text("\n".join(blocks), encoding="utf-8")
         else:
+            import pysubs2
+
+            document = pysubs2.SSAFile()
+            document.extend(pysubs2.SSAEvent(start, end, text) for start, end, text in events)
             document.info["Title"] = options.stem.replace("\n", " ")
             lines = document.to_string(self._name).splitlines(keepends=True)
             # Without the comment that names the writing library and its version.
             path.write_text("".join(line for line in lines if not line.startswith(";")), encoding="utf-8")
 
-    def _text(self, alignment: Alignment, cue: Cue, times: list[tuple[int, int]], marked: int | None) -> str:
+    def _events(self, alignment: Alignment, options: WriterOptions) -> Iterator[tuple[int, int, str]]:
+        """Start, end and text of what is written."""
+        times = milliseconds(alignment.words)
+        for shown in subtitles(alignment, options):
+            if shown.text or not shown.lines:
+                yield shown.start, shown.end, self._typed(shown.text)
+            elif options.highlight and self._name == "srt":
+                words = Block(shown.lines).words
+                for i in words:
+                    end = times[i + 1][0] if i < words[-1] else max(times[i][1], shown.end)
+                    yield times[i][0], end, self._text(alignment, shown.lines, times, i)
+            else:
+                marked = shown.lines[0].start if options.highlight else None
+                yield shown.start, shown.end, self._text(alignment, shown.lines, times, marked)
+
+    def _text(
+        self, alignment: Alignment, lines: tuple[range, ...], times: list[tuple[int, int]], marked: int | None
+    ) -> str:
         """Text of a cue with the marks that this format has for the word being spoken."""
-        lines = []
-        for line in cue.lines:
+        found = []
+        words = Block(lines).words
+        for line in lines:
             texts = []
             for i in line:
                 text = self._escape(alignment.words[i].text)
                 if marked is not None and self._name == "ass":
-                    following = times[i + 1][0] if i + 1 < cue.words.stop else times[i][1]
+                    following = times[i + 1][0] if i + 1 < words.stop else times[i][1]
                     text = f"{{\\k{(following - times[i][0]) // 10}}}{text}"
-                elif marked is not None and self._name == "vtt" and i != cue.words.start:
+                elif marked is not None and self._name == "vtt" and i != words.start:
                     text = f"<{_clock(times[i][0], '.')}>{text}"
                 elif marked == i and self._name == "srt":
                     text = f"<u>{text}</u>"
                 texts.append(text)
             gaps = [gap(before, after) for before, after in pairwise(alignment.words[i] for i in line)]
-            lines.append("".join(space + text for space, text in zip(["", *gaps], texts, strict=True)))
-        return ("\\N" if self._name == "ass" else "\n").join(lines)
+            found.append("".join(space + text for space, text in zip(["", *gaps], texts, strict=True)))
+        return ("\\N" if self._name == "ass" else "\n").join(found)
+
+    def _typed(self, text: str) -> str:
+        """Text as a transcript shows it, its bold, italic and underlined type in this format's marks."""
+        parts, tags = _TYPE.split(text), _TYPE.findall(text)
+        if self._name == "ass":
+            tags = [f"{{\\{tag[-2]}{0 if '/' in tag else 1}}}" for tag in tags]
+        marked = "".join(self._escape(part) + tag for part, tag in zip(parts, [*tags, ""], strict=True))
+        return marked.replace("\n", "\\N") if self._name == "ass" else marked
 
     def _escape(self, text: str) -> str:
         if self._name == "vtt":

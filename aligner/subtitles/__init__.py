@@ -1,0 +1,1 @@
+"""Subtitles a professional would not retouch: what fits, where to break, how long to stay."""
