@@ -221,10 +221,17 @@ def test_lines_that_roll_up_are_read_once() -> None:
             f"{stamp.format(2 * k, 2 * k + 2)}\n{lines[k - 1]}\n{lines[k]}",
         ]
     assert read_transcript("\n\n".join(blocks), "x").text.split("\n") == lines
-    refrain = "\n\n".join(
-        f"{k}\n00:00:0{k},000 --> 00:00:0{k},900\n{t}" for k, t in enumerate(["No.", "No.", "Yes.", "Go."])
-    )
-    assert read_transcript(refrain, "x").text == "No.\nNo.\nYes.\nGo."
+    chant = [f"{k}\n00:00:0{k},000 --> 00:00:0{k + 1},000\nNo.\n" for k in range(6)]
+    assert read_transcript("\n".join(chant), "x").text.split() == ["No."] * 6
+
+
+@pytest.mark.parametrize("mark", ["<u>{}</u>", '<font color="#00ff00">{}</font>'])
+def test_a_mark_that_moves_from_word_to_word_is_one_subtitle(mark: str) -> None:
+    words = SECOND.split()
+    texts = [" ".join(mark.format(w) if k == i else w for i, w in enumerate(words)) for k in range(len(words))]
+    blocks = [f"{k}\n00:00:0{k},000 --> 00:00:0{k + 1},000\n{text}\n" for k, text in enumerate(texts)]
+    found = read_transcript("\n".join(blocks), "x")
+    assert [(cue.text, cue.start, cue.end, cue.shown) for cue in found.cues] == [(SECOND, 0.0, 5.0, SECOND)]
 
 
 def test_times_that_stand_alone_or_before_a_name() -> None:

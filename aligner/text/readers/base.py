@@ -18,6 +18,7 @@ _TAG_NAMES = "a|b|c|div|em|font|h[1-6]|i|lang|li|p|rt|ruby|s|small|span|strong|s
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[.\s][^<>]*)?/?>|<(?:\d+:)?\d\d:\d\d[.,:]\d{{1,3}}>", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s*/?>|</p>\s*<p(?:\s[^<>]*)?>", re.IGNORECASE)
 _TYPE = re.compile(r"</?[biu]>", re.IGNORECASE)
+_UNDERLINE = re.compile(r"</?u>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]」』）]*$")
 
 
@@ -64,21 +65,35 @@ def displayed(text: str) -> str:
 
 def subtitles(shown: Iterable[tuple[float, float, str]]) -> tuple[Cue, ...]:
     """Cues from start, end and marked text, in order of time, each line once."""
-    cues = [Cue(unmarked(_TYPE.sub("", text)), start, max(start, end), displayed(text)) for start, end, text in shown]
-    return _unrolled([cue for cue in sorted(cues, key=lambda cue: cue.start) if cue.shown])
+    marked = sorted(((start, max(start, end), text) for start, end, text in shown), key=lambda part: part[0])
+    found: list[Cue] = []
+    same = [_plain(a[2]) == _plain(b[2]) and a[2] != b[2] for a, b in pairwise(marked)]
+    moving = 2 * sum(same) > len(marked)  # a mark goes from word to word: what is shown is one subtitle
+    for (start, end, text), again in zip(marked, [False, *same], strict=False):
+        if moving and again:
+            found[-1] = replace(found[-1], end=end)
+        else:
+            lines = displayed(_UNDERLINE.sub("", text) if moving else text)
+            found.append(Cue(_plain(text), start, end, lines))
+    return _unrolled([cue for cue in found if cue.shown])
+
+
+def _plain(text: str) -> str:
+    return unmarked(_TYPE.sub("", text))
 
 
 def _unrolled(cues: Sequence[Cue]) -> tuple[Cue, ...]:
     """Without what stays on the screen from one cue to the next, where most cues roll up as live captions do."""
     lines = [cue.shown.split("\n") for cue in cues]
     kept = [0, *(_carried(before, after) for before, after in pairwise(lines))]
-    if len(cues) < 4 or 2 * sum(map(bool, kept)) <= len(cues):
+    rolled = sum(0 < carried < len(own) for carried, own in zip(kept, lines, strict=False))
+    if 4 * rolled < len(cues) or 2 * sum(map(bool, kept)) <= len(cues):
         return tuple(cues)
     found: list[Cue] = []
     for cue, own, carried in zip(cues, lines, kept, strict=True):
         if len(own) > carried:
             fresh = "\n".join(own[carried:])
-            found.append(replace(cue, text=unmarked(_TYPE.sub("", fresh)), shown=fresh))
+            found.append(replace(cue, text=_plain(fresh), shown=fresh))
         elif found:
             found[-1] = replace(found[-1], end=cue.end)
     return tuple(found)
