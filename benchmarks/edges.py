@@ -13,61 +13,18 @@ from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from aligner.core import Alignment, Audio
 from aligner.metrics.bootstrap import interval
 from aligner.models import load_model
 from aligner.pipeline import align_audio
 from aligner.timing.settings import Settings
+from benchmarks.mixtures import RATE, Samples, babble, level, music, noise
 from eval.manifest import Utterance, load_audio, read_manifest
 
-RATE = 16_000
 NEAR = 0.1  # seconds that a word may move
 INSIDE = 3.0  # seconds of pause between two words
 AFTER = 5.0  # seconds of noise after the last word
-Samples = NDArray[np.float32]
-
-
-def level(samples: Samples) -> float:
-    """Root mean square of the louder half of a recording's 10 ms frames."""
-    power = np.square(samples[: len(samples) // 160 * 160].reshape(-1, 160)).mean(1)
-    return float(np.sqrt(power[power >= np.median(power)].mean()))
-
-
-def noise(count: int, rng: np.random.Generator) -> Samples:
-    """White noise of unit power."""
-    return rng.normal(size=count).astype(np.float32)
-
-
-def music(count: int, rng: np.random.Generator) -> Samples:
-    """Chords with overtones and vibrato, a new one every two seconds, over a beat; unit power."""
-    moment = np.arange(count) / RATE
-    vibrato = 0.004 * np.sin(2 * np.pi * 5.5 * moment) / 5.5
-    found = np.zeros(count)
-    for begin in range(0, count, 2 * RATE):
-        part = slice(begin, begin + 2 * RATE)
-        root = 110 * 2 ** (rng.integers(0, 12) / 12)
-        for step in (0, rng.choice([3, 4]), 7, 12):
-            for overtone in range(1, 7):
-                phase = 2 * np.pi * root * 2 ** (step / 12) * overtone * (moment[part] + vibrato[part])
-                found[part] += np.sin(phase + rng.uniform(0, 6)) / overtone**1.5
-    beat = np.exp(-((moment % 0.5) / 0.04)) * rng.normal(size=count)
-    found += 3 * beat
-    return (found / np.sqrt(np.mean(found**2))).astype(np.float32)
-
-
-def babble(count: int, rng: np.random.Generator, others: Sequence[Samples]) -> Samples:
-    """Five other utterances at a time, over and over; unit power."""
-    found = np.zeros(count, np.float32)
-    for _ in range(5):
-        at = -int(rng.integers(0, RATE))
-        while at < count:
-            part = others[rng.integers(len(others))]
-            part = (part / level(part))[max(0, -at) : count - at]
-            found[max(0, at) : max(0, at) + len(part)] += part
-            at = max(0, at) + len(part)
-    return found / float(np.sqrt(np.mean(found**2)))
 
 
 def leads(seconds: float, others: Sequence[Samples]) -> dict[str, Callable[[np.random.Generator], Samples]]:

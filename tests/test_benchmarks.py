@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from aligner.core import Word
 from benchmarks.contenders import RATE, Turn, clip, pieces
+from benchmarks.invented import Counts, count, ratio
 from benchmarks.joined import joined
+from benchmarks.mixtures import Mixture, level, mixtures, noise
 from benchmarks.throughput import compare_tools
 from eval.manifest import make_utterance
 
@@ -61,3 +64,40 @@ def test_joined_utterances_keep_their_words_times_and_speakers(tmp_path: Path) -
     ]
     assert first.texts == ("one two", "one two") and first.speaker == "a"
     np.testing.assert_allclose(first.audio.samples[2 * RATE :], soundfile.read(tmp_path / "1.wav")[0], atol=1e-4)
+
+
+def test_mixtures_hold_the_utterance_where_they_say() -> None:
+    rng = np.random.default_rng(0)
+    utterance, others = noise(30_000, rng), [noise(40_000, rng), noise(20_000, rng)]
+    found = {mixture.name: mixture for mixture in mixtures(utterance, others, rng, seconds=2.0)}
+    assert len(found) == 10 and found["speech alone"].beside == 0
+    for mixture in found.values():
+        inside = mixture.samples[round(mixture.start * 16_000) : round(mixture.end * 16_000)]
+        assert len(inside) == 0 or np.array_equal(inside, utterance)
+        if mixture.name != "speech alone":
+            assert mixture.beside == pytest.approx(4.0)
+            before = float(np.sqrt(np.mean(mixture.samples[:32_000] ** 2)))
+            expected = {"silence": 0.001, "music, -6 dB": 0.5}.get(mixture.name.rpartition(", ")[0], 0.32)
+            assert before == pytest.approx(expected * level(utterance), rel=0.1)
+
+
+def test_invented_words_are_told_from_word_errors() -> None:
+    mixture = Mixture("around", np.zeros(24 * 16_000, np.float32), 10.0, 14.0)
+
+    def said(*words: tuple[str, float]) -> list[Word]:
+        return [Word(text, at, at + 0.2) for text, at in words]
+
+    right = said(("One,", 10.1), ("two", 11.0), ("three.", 12.0))
+    assert count("one two three", right, mixture) == Counts(0, 3, 0, 20 / 60)
+    thanks = said(("Thank", 2.0), ("you.", 3.0))
+    assert count("one two three", thanks + right, mixture) == Counts(0, 3, 2, 20 / 60)
+    assert count("one two three", said(("one", 10.1), ("to", 11.0), ("or", 11.5), ("three", 12.0)), mixture).errors == 2
+    assert count("one two three", [], mixture) == Counts(3, 3, 0, 20 / 60)
+    alone = Mixture("alone", np.zeros(20 * 16_000, np.float32), 0.0, 0.0)
+    assert count("one two three", thanks, alone) == Counts(0, 0, 2, 20 / 60)
+
+
+def test_a_ratio_is_of_sums_and_its_interval_holds_it() -> None:
+    found = ratio([0, 1, 5], [10, 10, 20], ["a", "b", "c"], 100)
+    assert found.value == 15 and found.low == 0 and found.high == 25
+    assert np.isnan(ratio([1], [0], ["a"]).value)

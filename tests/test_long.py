@@ -26,7 +26,7 @@ from aligner.textgrid import read_words
 from aligner.timing.places import Near, covering, of_words
 from aligner.timing.window import align_window
 from benchmarks import longform
-from benchmarks.edges import music
+from benchmarks.mixtures import music
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 NAMES = ("kitchen", "harbour", "station")
