@@ -295,7 +295,7 @@ class Alignment:
         Seconds of the recording.
     language : str or None
     provenance : dict
-        JSON-serialisable: model and revision, aggregation and its steps, path, pauses, versions, repairs.
+        JSON-serialisable: model and fingerprint, aggregation and its steps, path, pauses, versions, repairs.
     segments : tuple of (int, int)
         Half-open word ranges of sentences or windows; empty means one segment.
     tokens : tuple of Word

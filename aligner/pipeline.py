@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aligner
-from aligner import recognition
 from aligner.audio import recording
 from aligner.audio.level import SILENCE
 from aligner.audio.recording import Recording
@@ -20,7 +19,6 @@ from aligner.errors import InputError, SettingError
 from aligner.models import SpeechModel, load_model
 from aligner.segmentation import long
 from aligner.text import cues, spacing
-from aligner.text.spoken import expansions
 from aligner.text.transcript import Transcript, read_transcript
 from aligner.timing.edges import hugging
 from aligner.timing.flags import flagged
@@ -52,7 +50,7 @@ def align(
         What is said: plain text, or the content of a file of subtitles or
         annotations (see `aligner.text.readers`); recognised by the model when None.
     model : str or SpeechModel
-        "embedded", a checkpoint folder, a hub name, or a model from `aligner.load_model`.
+        "embedded", a checkpoint's folder or file, or a model from `aligner.load_model`.
     channel : int, optional
         From 0; the mean of all by default.
     track : int, optional
@@ -117,7 +115,7 @@ def align_audio(
     Returns
     -------
     Alignment
-        Its provenance names everything that shaped it: model, revision,
+        Its provenance names everything that shaped it: model, fingerprint,
         aggregation, path, pauses, units, versions; and what went wrong:
         "repairs", "missing" pieces of text, "dropped" stretches, "warnings".
 
@@ -131,9 +129,7 @@ def align_audio(
     source = recording.of_audio(audio) if isinstance(audio, Audio) else audio
     given = transcript.cues if isinstance(transcript, Transcript) else ()
     text = transcript.text if isinstance(transcript, Transcript) else transcript
-    check = getattr(model, "check_language", None)
-    if check is not None:
-        check(settings.language, settings.task)
+    model.check_language(settings.language, settings.task)
     if source.duration < SHORTEST:
         raise InputError(f"{source.name} lasts {source.duration:.3f} s, too short to hold a word")
     if text is not None:
@@ -188,24 +184,19 @@ def _check_length(text: str, source: Recording, model: SpeechModel) -> None:
 def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: long.Spoken) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model": model.name,
-        "revision": model.revision,
+        "fingerprint": model.fingerprint,
         "aggregation": settings.aggregation.describe(),
         "path": settings.path,
         "pauses": settings.pauses,
-        "anchors": settings.anchors,
         "units": settings.units,
         "task": settings.task,
         "text": "given" if given else "recognised",
-        **({} if given else {"recogniser": recognition.choose(model, settings.recogniser, settings.task)}),
-        "text_normalisation": "spoken form" if model.spelling == "spoken" else "none",
         "windows": spoken.windows,
         "repairs": spoken.repairs,
         "versions": {"aligner": aligner.__version__, **_versions()},
     }
     if settings.saliency:
         found["saliency"] = {"method": settings.saliency, "masks": settings.masks}
-    if model.spelling == "spoken":
-        found["spoken_as"] = expansions((word.text for word in spoken.words), spoken.language or "en")
     for name in ("missing", "dropped", "warnings"):
         if values := getattr(spoken, name):
             found[name] = list(values)
@@ -215,4 +206,4 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: lon
 @cache
 def _versions() -> dict[str, str]:
     """Of the packages that shape a result; once, as each is parsed from a file."""
-    return {package: version(package) for package in ("torch", "transformers", "dtw-python")}
+    return {package: version(package) for package in ("torch", "tokenizers", "dtw-python")}

@@ -28,21 +28,19 @@ from aligner.core import Word
 from aligner.errors import AlignerError, InputError
 from aligner.guard import import_torchaudio
 from aligner.metrics import Interval
-from aligner.models import load_model
-from aligner.models.base import EMBEDDED
+from aligner.models.checkpoint import open_checkpoint
 from aligner.registry import Registry
 from aligner.text.spoken import spoken_form
 from benchmarks import peers as formats
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.manifest import load_audio, read_manifest
-from eval.run import digest_of_weights
 from eval.scoring import Row, ranked, score
 from eval.systems import System, read_system, recording_of, write_system
 
 SAMPLE_RATE = 16_000
 FRAME = 0.02  # seconds
 SHORTEST = 0.001  # seconds; peers give words without length, which no interval can be
-OURS = ("align", "default", CROSS_VALIDATED, "ctc", "uniform")
+OURS = ("default", CROSS_VALIDATED, "uniform")
 
 Times = list[tuple[str, float, float]]
 Align = Callable[[NDArray[np.float32], str], Times]
@@ -316,16 +314,18 @@ def main(manifests: tuple[Path, ...], results: Path, model: str, names: tuple[st
 
     os.environ["TQDM_DISABLE"] = "1"
     torch.set_num_threads(1)
-    folder = EMBEDDED if model == "embedded" else Path(model)
+    folder = results / "transformers"  # every peer reads it, or what is converted from it
+    if not folder.is_dir():
+        formats.transformers_folder(model, folder)
     systems, refused = [], {}
     try:
         systems += list(_ours(results))
-        weights = json.loads((results / "run.json").read_text(encoding="utf-8"))["model"]["weights"]
-        if weights != digest_of_weights(load_model(model)):
+        weights = json.loads((results / "run.json").read_text(encoding="utf-8"))["model"]["fingerprint"]
+        if weights != open_checkpoint(model).fingerprint:
             raise InputError(
                 f"{results} was run with other weights of {model}: run align-eval run again, with another -o"
             )
-        provenance = {"weights": weights}
+        provenance = {"fingerprint": weights}
         for name in names or tuple(peers):
             done = results / "systems" / f"{name}.json"
             if done.is_file() and read_system(done).provenance == provenance:
@@ -343,10 +343,8 @@ def main(manifests: tuple[Path, ...], results: Path, model: str, names: tuple[st
         raise click.ClickException(str(error)) from error
     picks = next((s.setting["picks"] for s in systems if s.name == CROSS_VALIDATED), {})
     notes = {
-        "align": "**`align`**: the default held near the CTC head's anchors",
         "default": "ours: default, attention alone",
         CROSS_VALIDATED: f"ours: cross-validated (mostly {next(iter(picks), '?')})",
-        "ctc": "CTC head of the same checkpoint, no attention",
         "uniform": "words spread evenly",
     }
     click.echo(markdown(ranked([score(s) for s in systems]), refused, notes))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +26,8 @@ def parts(model: Any, seconds: float, steps: int) -> dict[str, Callable[[int], o
     """What to run, by name, for a number of windows."""
     import torch
 
+    from aligner.models.decode import greedy
+
     audio, text = clip(seconds)
     encoded, tokens = model.encode(audio), model.tokenize(text)
     features = encoded.features[None]
@@ -33,18 +36,16 @@ def parts(model: Any, seconds: float, steps: int) -> dict[str, Callable[[int], o
         with torch.inference_mode():
             return model.token_log_probs(encoded.states[None].expand(count, -1, -1), tokens, "en")
 
-    def greedy(count: int) -> object:
-        most, model.max_tokens = model.max_tokens, steps
-        try:
-            return model.greedy(encoded.states[None].expand(count, -1, -1), "en")
-        finally:
-            model.max_tokens = most
+    def transcribe(count: int) -> object:
+        with torch.inference_mode():
+            memory = model.network.decoder.memory(encoded.states[None].expand(count, -1, -1))
+            return greedy(model.network, memory, model.prompt("en"), replace(model.rules, limit=steps))
 
     def encode(count: int) -> object:
         with torch.inference_mode():
             return model.encode_features(features.expand(count, -1, -1))
 
-    return {"encoder": encode, f"forced pass, {len(tokens)} tokens": decode, f"greedy, {steps} tokens": greedy}
+    return {"encoder": encode, f"forced pass, {len(tokens)} tokens": decode, f"greedy, {steps} tokens": transcribe}
 
 
 def measure(run: Callable[[int], object], rounds: int) -> list[float]:

@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,18 +161,18 @@ def _ours(folder: Path, audio: Audio, text: str, dtype: str = "float32", confide
 def _transcribe(folder: Path, audio: Audio, text: str, align: bool = False) -> Align:
     """Greedy decoding of as many tokens as the transcript has; then the alignment of the transcript."""
     from aligner.models import load_model
+    from aligner.models.decode import greedy
     from aligner.timing.settings import choose
     from aligner.timing.window import align_window
 
     model: Any = load_model(str(folder), threads=1)
     settings = choose("openai", language="en", confidence=False)
-    count, most = len(model.tokenize(text)), model.max_tokens
+    rules = replace(model.rules, limit=len(model.tokenize(text)))  # random weights never end a text
 
     def run() -> object:
         encoded = model.encode(audio)
-        model.max_tokens = count  # random weights never end a text
-        found = model.greedy(encoded.states[None], "en")
-        model.max_tokens = most
+        memory = model.network.decoder.memory(encoded.states[None])
+        found = greedy(model.network, memory, model.prompt("en"), rules)
         return align_window(model, encoded, text, settings, "en") if align else found
 
     return run

@@ -108,7 +108,7 @@ def main(manifests: tuple[Path, ...], seconds: float, most: int | None, seed: in
             moves.setdefault(f"{INSIDE:g} s of silence inside", []).append(row)
         click.echo(f"{number + 1} of {len(chosen)}", err=True)
     click.echo(
-        f"{len(chosen)} utterances, {seconds:g} s before the words, seed {seed}; {model.name} {model.revision}\n"
+        f"{len(chosen)} utterances, {seconds:g} s before the words, seed {seed}; {model.name} {model.fingerprint}\n"
     )
     if recognise:
         click.echo("| before the words | words recognised there | a minute |\n|---|---|---|")

@@ -80,7 +80,7 @@ def transcript(number: int, seed: int) -> tuple[str, str]:
 @lru_cache(maxsize=1)
 def sources() -> tuple[tuple[str, bytes], ...]:
     """The sample recording in every format that can be made here: suffix and content."""
-    samples, rate = soundfile.read(SAMPLES / "kitchen.flac", dtype="float32")
+    samples, rate = soundfile.read(SAMPLES / "carrots.flac", dtype="float32")
     made = [
         ("wav", "WAV", "PCM_16"), ("wav", "WAV", "FLOAT"), ("flac", "FLAC", None), ("ogg", "OGG", "VORBIS"),
         ("opus", "OGG", "OPUS"), ("mp3", "MP3", None), ("aiff", "AIFF", None), ("au", "AU", None), ("w64", "W64", None),
@@ -94,7 +94,7 @@ def sources() -> tuple[tuple[str, bytes], ...]:
             found.append((suffix, path.read_bytes()))
         if shutil.which("ffmpeg"):
             path = Path(folder) / "source.m4a"
-            subprocess.run(["ffmpeg", "-v", "error", "-i", SAMPLES / "kitchen.flac", path], check=True)
+            subprocess.run(["ffmpeg", "-v", "error", "-i", SAMPLES / "carrots.flac", path], check=True)
             found.append(("m4a", path.read_bytes()))
     return tuple(found)
 
@@ -191,11 +191,11 @@ def outcome(case: Case, model: SpeechModel, folder: Path) -> tuple[str, str]:
     text: str | None
     if kind == "transcript":
         name, text = transcript(number, seed)
-        name, recording = f"{name} {text[:60]!r}", SAMPLES / "kitchen.flac"
+        name, recording = f"{name} {text[:60]!r}", SAMPLES / "carrots.flac"
     else:
         name, recording = mutation(number, seed, folder)
         # Every tenth is recognised: that reads the audio in another way.
-        text = None if number % 10 == 0 else (SAMPLES / "kitchen.txt").read_text(encoding="utf-8")
+        text = None if number % 10 == 0 else (SAMPLES / "carrots.txt").read_text(encoding="utf-8")
     try:
         alignment = aligner.align(recording, text, model)
     except AlignerError as error:
@@ -283,7 +283,7 @@ def command(count: int, seed: int) -> list[str]:
         folder.mkdir()
         for number in range(count):
             _, path = mutation(number, seed, folder)
-            shutil.copy(SAMPLES / "kitchen.txt", path.with_suffix(".txt"))
+            shutil.copy(SAMPLES / "carrots.txt", path.with_suffix(".txt"))
         arguments = [str(folder), "--text", str(folder), "-f", "all", "-o", str(out)]
         done = subprocess.run(
             [sys.executable, "-m", "aligner", *arguments],

@@ -1,8 +1,7 @@
 """How good words are in recordings of half a window or more: `python -m benchmarks.joined MANIFEST ...`.
 
 Corpora with gold words hold short utterances. Here those of a speaker (of anybody, where speakers are unknown or with
-`--mixed`) are joined, as they are, up to a length, and each recording is aligned with its text twice: held near the
-anchors of the CTC head, in short stretches, and in one window by attention alone.
+`--mixed`) are joined, as they are, up to a length, and each recording is aligned with its text.
 """
 
 from __future__ import annotations
@@ -17,16 +16,11 @@ import numpy as np
 from aligner.core import Audio, Word
 from aligner.models import load_model
 from aligner.pipeline import align_audio
-from aligner.timing.settings import ANCHORS, Settings
+from aligner.timing.settings import Settings
 from benchmarks.accuracy import markdown
 from eval.manifest import Utterance, load_audio, read_manifest
 from eval.scoring import score
 from eval.systems import Recording, System
-
-NAMES = {
-    "always": "**`align`**: held near anchors, in short stretches",
-    "needed": "attention alone, one window",
-}
 
 
 @dataclass(frozen=True)
@@ -82,17 +76,13 @@ def main(manifests: tuple[Path, ...], seconds: float, mixed: bool) -> None:
     model = load_model(threads=1)
     utterances = [utterance for path in manifests for utterance in read_manifest(path)]
     recordings = list(joined(utterances, seconds, model.sample_rate, mixed))
-    rows = []
-    for anchors in ANCHORS:
-        settings = Settings(anchors=anchors, confidence=False)
-        found = []
-        for number, one in enumerate(recordings):
-            words = align_audio(model, one.audio, "\n".join(one.texts), settings).words
-            found.append(Recording(str(number), "", "gold", one.speaker, one.audio.duration, one.words, words))
-        rows.append(score(System(anchors, "joined", tuple(found))))
+    found = []
+    for number, one in enumerate(recordings):
+        words = align_audio(model, one.audio, "\n".join(one.texts), Settings(confidence=False)).words
+        found.append(Recording(str(number), "", "gold", one.speaker, one.audio.duration, one.words, words))
     longest = max(one.audio.duration for one in recordings)
-    click.echo(f"{len(recordings)} recordings of up to {longest:.1f} s; {model.name} {model.revision}\n")
-    click.echo(markdown(rows, {}, NAMES))
+    click.echo(f"{len(recordings)} recordings of up to {longest:.1f} s; {model.name} {model.fingerprint}\n")
+    click.echo(markdown([score(System("align", "joined", tuple(found)))], {}, {"align": "**`align`**"}))
 
 
 if __name__ == "__main__":

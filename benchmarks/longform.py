@@ -85,7 +85,6 @@ def edges(samples: NDArray[np.float32]) -> tuple[float, float] | None:
 def clips(folder: Path, sets: Sequence[str], seed: int) -> Iterator[tuple[dict[str, str], NDArray[np.float32]]]:
     """Utterances in random order, each cut to just outside its edges, faded, at its own random level."""
     import soundfile
-
     from data.prepare import read_manifests
 
     splits = {entry["path"]: entry["split"] for entry in read_manifests([folder])}

@@ -111,7 +111,7 @@ def explain(
             f"{path} lasts {duration(path):.1f} s, explain shows one window of {model.window:g} s: cut it first"
         )
     audio = read_audio(path, model.sample_rate)
-    settings = choose(language=language, anchors="needed")  # times of attention alone, as those of saliency
+    settings = choose(language=language)
     text = align_audio(model, audio, None, settings).text if text is None else text
     alignment = align_audio(model, audio, text, settings)
     encoded = model.encode(audio)

@@ -155,22 +155,19 @@ def _provenance(study: Study, model: Any, utterances: int) -> dict[str, Any]:
     from importlib.metadata import version
 
     import aligner as package
-    from eval.run import digest_of_weights
 
     return {
         "command": study.command,
         "model": {
             "name": study.model,
-            "revision": model.revision,
-            "weights": digest_of_weights(model),
-            "supervised_heads": [list(pair) for pair in model.supervised_heads],
+            "fingerprint": model.fingerprint,
         },
         "manifest": {"name": study.manifest.name, "sha256": hashlib.sha256(study.manifest.read_bytes()).hexdigest()},
         "utterances": utterances,
         "methods": {method: study.masks_of(method) for method in study.methods},
         "versions": {
             "aligner": package.__version__,
-            **{name: version(name) for name in ("torch", "transformers", "numpy", "dtw-python", "scikit-image")},
+            **{name: version(name) for name in ("torch", "numpy", "dtw-python", "scikit-image")},
         },
     }
 

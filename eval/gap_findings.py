@@ -178,14 +178,13 @@ def warning_light(records: Records, methods: Sequence[str]) -> Rows:
     return rows
 
 
-def heads(records: Records, methods: Sequence[str], supervised: Sequence[Sequence[int]]) -> Rows:
+def heads(records: Records, methods: Sequence[str]) -> Rows:
     """4d. Timing error and correlation of every head, layer and last layers (the paper's tables)."""
-    taught = {f"head {layer}.{head}" for layer, head in supervised}
     rows = []
     for name in records[0]["map_error"]:
         row: dict[str, Any] = {
             "map": name,
-            "kind": "supervised" if name in taught else "emergent" if name.startswith("head") else "aggregate",
+            "kind": "head" if name.startswith("head") else "aggregate",
             "error_ms": round(1000 * _mean_error(records, name), 1),
         }
         for method in methods:
@@ -223,30 +222,6 @@ def correlation_and_timing(records: Records, methods: Sequence[str]) -> Rows:
 
             rows.append(
                 {"method": method, "maps": kind, "n": len(chosen), **cells("spearman", bootstrap(statistic, groups))}
-            )
-    return rows
-
-
-def taught_and_emergent(records: Records, method: str, supervised: Sequence[Sequence[int]]) -> Rows:
-    """4d. Mean error and correlation of the heads trained towards gold times and of the others."""
-    taught = {f"head {layer}.{head}" for layer, head in supervised}
-    every = [n for n in records[0]["map_error"] if n.startswith("head")]
-    groups = [unit(r) for r in records]
-    rows = []
-    for kind, names in (
-        ("supervised", [n for n in every if n in taught]),
-        ("emergent", [n for n in every if n not in taught]),
-    ):
-        if names:
-            error = [float(np.mean([r["map_error"][n] for n in names])) for r in records]
-            close = [float(np.mean([r["saliency"][method]["maps"][n] for n in names])) for r in records]
-            rows.append(
-                {
-                    "heads": kind,
-                    "n": len(names),
-                    **cells("error_ms", interval(error, groups), 1000, 1),
-                    **cells("pearson", interval(close, groups)),
-                }
             )
     return rows
 
@@ -322,11 +297,6 @@ def sentences(tables: Mapping[str, Rows], methods: Sequence[str]) -> list[str]:
                 f"Across {row['n']} heads, correlation with {row['method']} saliency and timing error have a rank "
                 f"correlation of {_range(row, 'spearman')}: {verdict if _sure(row, 'spearman') else 'no clear link'}."
             )
-    for row in tables["taught"]:
-        found.append(
-            f"{row['heads'].capitalize()} heads ({row['n']}): error {_range(row, 'error_ms')} ms, correlation with "
-            f"{methods[0]} saliency {_range(row, 'pearson')}."
-        )
     for row in tables["choices"]:
         found.append(
             f"Heads chosen by {row['choice']}: {_range(row, 'error_ms')} ms, {_range(row, 'minus_attention_ms')} "

@@ -7,6 +7,7 @@ preset, so that they differ in their evidence only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,8 @@ def deletion_areas(
         for start in range(0, len(keeps), STEPS):
             keep = torch.from_numpy(shown[start : start + STEPS]).to(features.device)[..., None]
             states = model.encode_features(torch.where(keep, features, features.mean(0)))
-            errors += [_word_error(utterance.text, model.decode(ids)) for ids in model.greedy(states, case.language)]
+            heard = model.transcribe([replace(case.encoded, states=window) for window in states], case.language)
+            errors += [_word_error(utterance.text, transcription.text) for transcription in heard]
     known = iter(errors)
     return {name: deletion(scores, lambda _keep: next(known)) for name, scores in importance.items()}
 

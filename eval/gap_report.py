@@ -20,7 +20,6 @@ TITLES = {
     "explained": "Correlation of attention with saliency",
     "association": "Agreement and error, word by word",
     "warning": "Agreement as a warning light",
-    "taught": "Supervised and emergent heads",
     "correlation_and_timing": "Does a higher correlation mean better timing?",
     "choices": "Heads chosen without and with gold",
     "deletion": "Faithfulness of the maps: deletion (area under the word error rate, percent; higher is better)",
@@ -36,17 +35,15 @@ def write_results(
 ) -> dict[str, Any]:
     """Tables, sentences and plots of a study; returns what `gap.json` holds."""
     methods = list(provenance["methods"])
-    supervised = provenance["model"]["supervised_heads"]
     tables = {
         "timing": findings.timing(records),
         "explained": findings.explained(records, methods),
         "association": findings.association(records, methods),
         "warning": findings.warning_light(records, methods),
-        "taught": findings.taught_and_emergent(records, methods[0], supervised),
         "correlation_and_timing": findings.correlation_and_timing(records, methods),
         "choices": _choices(records, choices),
         "deletion": _deletion(records),
-        "heads": findings.heads(records, methods, supervised),
+        "heads": findings.heads(records, methods),
     }
     result = {
         "provenance": dict(provenance),
@@ -196,7 +193,7 @@ def _plots(tables: Mapping[str, list[dict[str, Any]]], methods: Sequence[str]) -
     axis.grid(axis="x", alpha=0.3)
     found = {"timing.svg": _svg(figure, "boundary error by source")}
     figure, axes = _figure(3.2 * len(methods), 3.2, 1, len(methods), sharey=True, squeeze=False)
-    kinds = {"supervised": COLOURS[0], "emergent": COLOURS[1], "aggregate": COLOURS[2]}
+    kinds = {"head": COLOURS[1], "aggregate": COLOURS[2]}
     for panel, method in zip(axes[0], methods, strict=True):
         for kind, colour in kinds.items():
             mine = [row for row in tables["heads"] if row["kind"] == kind]

@@ -48,7 +48,7 @@ class Setting:
     units, path, pauses : str
         As in `aligner.timing.settings.Settings`.
     baseline : str or None
-        "uniform", "ctc" or "align" (the whole tool: the default preset held near the anchors of a CTC head).
+        "uniform".
     """
 
     name: str
@@ -76,14 +76,11 @@ class Shape:
         Of the decoder.
     alignment_heads : bool
         Whether the checkpoint lists any.
-    ctc : bool
-        Whether it has a CTC head.
     """
 
     layers: int
     heads: int
     alignment_heads: bool
-    ctc: bool
 
 
 grids: Registry[Callable[[Shape], Iterable[Setting]]] = Registry("grid")
@@ -103,9 +100,6 @@ def small_grid(shape: Shape) -> Iterable[Setting]:
         if shape.alignment_heads or PRESETS[name].aggregation.heads != "alignment":
             yield _of_preset(name, name, "preset")
     yield Setting("uniform", "baseline", None, baseline="uniform")
-    if shape.ctc:
-        yield Setting("align", "align", None, baseline="align")
-        yield Setting("ctc", "baseline", None, baseline="ctc")
 
 
 @grids.register("default")

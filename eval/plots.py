@@ -28,7 +28,6 @@ FAMILY_COLOURS = {
     "pauses": "#a6761d",
     "units": "#a6761d",
     "baseline": "#000000",
-    "align": "#b15928",
     "peer": "#e7298a",
     "cross-validated": "#e41a1c",
 }

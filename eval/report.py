@@ -23,7 +23,7 @@ from eval.systems import System, read_systems
 from eval.worst import worst_recordings
 
 TEMPLATES = Path(__file__).parent / "templates"
-REFERENCE_SYSTEMS = ("align", "default", CROSS_VALIDATED, "openai", "ctc", "uniform")
+REFERENCE_SYSTEMS = ("default", CROSS_VALIDATED, "openai", "uniform")
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _main_rows(rows: Sequence[Row], found: Answer | None) -> list[Row]:
     """The rows of the first screen: the pick, the best of each family, and the references."""
-    wanted = {row.name for row in rows if row.family in ("align", "preset", "baseline", "peer", CROSS_VALIDATED)}
+    wanted = {row.name for row in rows if row.family in ("preset", "baseline", "peer", CROSS_VALIDATED)}
     for family in ("single head", "layer mean", "last layers", "top heads of the utterance", "alignment heads"):
         wanted |= {row.name for row in [r for r in rows if r.family == family][:1]}
     if found is not None:
@@ -266,7 +266,7 @@ def _main_rows(rows: Sequence[Row], found: Answer | None) -> list[Row]:
 def _curves(found: Answer | None, by_name: dict[str, System]) -> list[str]:
     """Systems drawn in the curves, the pick first."""
     names = [found.pick.name] if found is not None else []
-    return list(dict.fromkeys(n for n in (*names, "align", "default", "openai", "ctc", "uniform") if n in by_name))
+    return list(dict.fromkeys(n for n in (*names, "default", "openai", "uniform") if n in by_name))
 
 
 def _signed(system: System) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

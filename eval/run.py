@@ -24,15 +24,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner import recognition
 from aligner.audio.level import loudness
 from aligner.audio.recording import of_audio
 from aligner.core import Audio, TokenFrameMap, Tokens, Word
 from aligner.core import Path as TokenPath
 from aligner.errors import InputError
-from aligner.pipeline import align_audio
 from aligner.timing.edges import hugging
-from aligner.timing.settings import Settings
 from eval.grid import Setting, Shape, settings_of
 from eval.manifest import Utterance, check, load_audio, read_manifest
 from eval.systems import Recording, System, recording_of, write_system
@@ -85,11 +82,10 @@ class Aligner:
         import numpy as np
 
         from aligner.core import Audio
-        from aligner.ctc import labels
 
         encoded = self.model.encode(Audio(np.zeros(self.model.sample_rate // 2, np.float32), self.model.sample_rate))
         layers, heads = self.model.attend(encoded, self.model.tokenize("a")).logits.shape[:2]
-        return Shape(layers, heads, bool(self.model.alignment_heads), bool(labels(self.model)))
+        return Shape(layers, heads, bool(self.model.alignment_heads))
 
     def align(self, utterance: Utterance) -> dict[str, Any]:
         """The line of an utterance in `words.jsonl`: texts, and per setting the times.
@@ -106,7 +102,7 @@ class Aligner:
             text = (
                 utterance.text
                 if self.transcript == "gold"
-                else recognition.transcript(self.model, encoded, utterance.language)
+                else self.model.transcribe([encoded], utterance.language)[0].text
             )
             language = utterance.language if utterance.language in self.model.languages else None
             lattice = Lattice(self.model, encoded, text, language)
@@ -121,20 +117,12 @@ class Aligner:
     def _times(
         self, setting: Setting, lattice: Lattice, levels: NDArray[np.float32], audio: Audio
     ) -> list[tuple[float, float]]:
-        from eval.baselines import ctc_times, uniform_times
+        from eval.baselines import uniform_times
 
         texts, duration = [span.text for span in lattice.tokens("subword").words], audio.duration
-        if setting.baseline == "align":
-            whole = align_audio(self.model, audio, lattice.text, Settings(language=lattice.language, confidence=False))
-            # Where `align` finds a word missing it has no times for the others here.
-            return [(w.start, w.end) for w in whole.words] if len(whole.words) == len(texts) else []
-        if setting.aggregation is not None:
-            words = lattice.words(setting, duration)
-        elif setting.baseline == "ctc":
-            found = ctc_times(texts, self.model, lattice.encoded)
-            words = tuple(Word(text, a, min(b, duration)) for text, (a, b) in zip(texts, found, strict=True))
-        else:
+        if setting.aggregation is None:
             return uniform_times(texts, duration)
+        words = lattice.words(setting, duration)
         if setting.pauses == "trim":  # as `align` does
             words = hugging(words, levels, duration)
         return [(w.start, w.end) for w in words]
@@ -272,10 +260,8 @@ def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -
         "command": plan.command,
         "model": {
             "name": plan.model,
-            "revision": aligner.model.revision,
-            "weights": digest_of_weights(aligner.model),
+            "fingerprint": aligner.model.fingerprint,
             "alignment_heads": [list(pair) for pair in aligner.model.alignment_heads],
-            "supervised_heads": [list(pair) for pair in aligner.model.supervised_heads],
         },
         "transcript": plan.transcript,
         "manifests": [{"name": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in plan.manifests],
@@ -284,21 +270,9 @@ def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -
         "settings": {s.name: {"family": s.family, **s.describe()} for s in aligner.settings},
         "versions": {
             "aligner": package.__version__,
-            **{name: version(name) for name in ("torch", "transformers", "numpy", "dtw-python")},
+            **{name: version(name) for name in ("torch", "numpy", "dtw-python")},
         },
     }
-
-
-def digest_of_weights(model: SpeechModel) -> str:
-    """Fingerprint that tells apart checkpoints of one name, such as a folder that was trained again."""
-    network = getattr(model, "network", None)
-    if network is None:
-        return "unknown"
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().float().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def resume(stream: Path, known: set[str]) -> dict[str, dict[str, Any]]:

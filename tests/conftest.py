@@ -39,7 +39,16 @@ def cases() -> Path:
 @pytest.fixture(scope="session")
 def multilingual_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A very small Whisper checkpoint with random weights and the real multilingual vocabulary."""
-    pytest.importorskip("whisper", reason="openai-whisper, a test-only peer, is not installed")
+    pytest.importorskip("transformers", reason="transformers, a test-only peer, is not installed")
     from benchmarks.peers import random_checkpoint
 
-    return random_checkpoint(tmp_path_factory.mktemp("multilingual"), alignment_heads=[[0, 1], [1, 0], [1, 1]])
+    return random_checkpoint(tmp_path_factory.mktemp("multilingual"), alignment_heads=[(0, 1), (1, 0), (1, 1)])
+
+
+@pytest.fixture(scope="session")
+def embedded_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded weights as a folder of transformers."""
+    pytest.importorskip("transformers", reason="transformers, a test-only peer, is not installed")
+    from benchmarks.peers import transformers_folder
+
+    return transformers_folder("embedded", tmp_path_factory.mktemp("embedded"))

@@ -326,7 +326,7 @@ def test_an_mp3_without_a_stated_length_is_doubted_when_it_ends_inside_a_frame(t
 @pytest.mark.skipif(shutil.which("ffmpeg") is not None, reason="ffmpeg reads such files")
 def test_an_mp3_of_changing_rate_and_unknown_length_is_not_cut_short_silently(tmp_path: Path) -> None:
     path = tmp_path / "talk.mp3"
-    speech, rate = soundfile.read(Path(__file__).parents[1] / "data" / "samples" / "kitchen.flac")
+    speech, rate = soundfile.read(Path(__file__).parents[1] / "data" / "samples" / "carrots.flac")
     soundfile.write(path, speech, rate, format="MP3", bitrate_mode="VARIABLE")
     content = path.read_bytes()
     path.write_bytes(content[next(at for at in mp3_frames(content) if at > 0) :])

@@ -1,69 +1,70 @@
-"""The shipped checkpoint: a true Whisper checkpoint, the same for every tool, and good enough to align."""
+"""The shipped checkpoint: OpenAI's own weights, whole, good enough to transcribe and align."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import time
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from aligner.audio.read import read_audio
-from aligner.guard import import_torchaudio
-from aligner.models import load_model
-from aligner.models.base import EMBEDDED
-from aligner.models.whisper import WhisperModel
+from aligner.models import SpeechModel, load_model
+from aligner.models.find import EMBEDDED
+from aligner.text.spoken import spoken_form
 from aligner.textgrid import read_words
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window
-from benchmarks import peers
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-NAMES = sorted(path.stem for path in SAMPLES.glob("*.flac"))
+NAMES = ("carrots", "oranges", "twelve")
 
 
 @pytest.fixture(scope="module")
-def model() -> WhisperModel:
-    loaded = load_model("embedded")
-    assert isinstance(loaded, WhisperModel)
-    return loaded
+def model() -> SpeechModel:
+    return load_model("embedded")
 
 
-def test_fits_in_25_megabytes_and_knows_its_heads(model: WhisperModel) -> None:
-    assert sum(path.stat().st_size for path in EMBEDDED.iterdir()) < 25e6
-    assert model.alignment_heads
-    assert set(model.supervised_heads) < {(layer, head) for layer in range(3) for head in range(6)}
-    assert model.spelling == "spoken" and model.languages == ("en",)
+def test_it_is_the_published_file_with_its_licence() -> None:
+    digest = hashlib.sha256((EMBEDDED / "model.bin").read_bytes()).hexdigest()
+    assert digest == "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
+    assert digest in (EMBEDDED / "README.md").read_text()
+    assert "OpenAI" in (EMBEDDED / "LICENSE").read_text()
+    assert sum(path.stat().st_size for path in EMBEDDED.iterdir()) < 80e6
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_word_of_a_sample_once_in_order_near_its_time(model: WhisperModel, name: str) -> None:
+def test_every_word_of_a_sample_once_in_order_near_its_time(model: SpeechModel, name: str) -> None:
     audio = read_audio(SAMPLES / f"{name}.flac")
     text = (SAMPLES / f"{name}.txt").read_text()
     found = align_window(model, model.encode(audio), text, Settings(), "en").words
     gold = read_words(SAMPLES / f"{name}.TextGrid")
     assert [w.text for w in found] == text.split() == [w.text for w in gold]
     errors = np.abs([(w.start - g.start, w.end - g.end) for w, g in zip(found, gold, strict=True)])
-    assert np.median(errors) < 0.05  # uniform spacing is beyond 0.15 on these
+    assert np.median(errors) < 0.07
 
 
-def transformers_pipeline() -> Any:
-    import_torchaudio()
-    from transformers import pipeline
-
-    return pipeline("automatic-speech-recognition", model=str(EMBEDDED))
-
-
-def transcript(recognise: Any, samples: np.ndarray) -> str:
-    return str(recognise({"raw": samples, "sampling_rate": 16_000}, generate_kwargs={"num_beams": 1})["text"]).strip()
+def test_most_words_of_the_samples_are_recognised(model: SpeechModel) -> None:
+    jiwer = pytest.importorskip("jiwer", reason="jiwer, of the extra eval, is not installed")
+    windows = model.encode_all([read_audio(SAMPLES / f"{name}.flac") for name in NAMES])
+    found = [spoken_form(transcription.text) for transcription in model.transcribe(windows)]
+    written = [spoken_form((SAMPLES / f"{name}.txt").read_text()) for name in NAMES]
+    assert found[1] == written[1] == "she likes to eat oranges he said"
+    assert jiwer.wer(written, found) < 0.2
 
 
-def test_loads_unmodified_and_transcribes_the_same_everywhere(model: WhisperModel, tmp_path: Path) -> None:
+def test_faster_whisper_hears_the_same_words_with_the_same_file(model: SpeechModel, tmp_path: Path) -> None:
     faster_whisper = pytest.importorskip("faster_whisper", reason="faster-whisper is a test-only dependency")
-    recognise = transformers_pipeline()
-    folder = peers.ct2_folder(EMBEDDED, tmp_path / "ct2")
+    folder = tmp_path / "embedded"
+    shutil.copytree(EMBEDDED, folder)
+    # It wants the vocabulary as a list, too; the tokens after the listed ones are times.
+    vocabulary = json.loads((EMBEDDED / "tokenizer.json").read_text())
+    tokens = {index: token for token, index in vocabulary["model"]["vocab"].items()}
+    tokens |= {added["id"]: added["content"] for added in vocabulary["added_tokens"]}
+    lines = [tokens.get(i, f"<|{(i - len(tokens)) * 0.02:.2f}|>") for i in range(51864)]
+    (folder / "vocabulary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     other = faster_whisper.WhisperModel(str(folder), device="cpu", compute_type="float32", cpu_threads=1)
     for name in NAMES:
         audio = read_audio(SAMPLES / f"{name}.flac")
@@ -72,54 +73,6 @@ def test_loads_unmodified_and_transcribes_the_same_everywhere(model: WhisperMode
         segments, _ = other.transcribe(
             samples, beam_size=1, temperature=0.0, without_timestamps=True, condition_on_previous_text=False,
             no_speech_threshold=None, log_prob_threshold=None, compression_ratio_threshold=None,
-            suppress_blank=False, suppress_tokens=[],
         )  # fmt: skip
         theirs = " ".join(segment.text.strip() for segment in segments)
-        assert transcript(recognise, samples) == theirs
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_decoder_stops_where_a_recording_ends_with_its_speech(model: WhisperModel, name: str) -> None:
-    audio = read_audio(SAMPLES / f"{name}.flac")
-    gold = read_words(SAMPLES / f"{name}.TextGrid")
-    cut = type(audio)(audio.samples[: round(gold[-1].end * audio.sample_rate)], audio.sample_rate)
-    with_silence, without = (len(model.transcribe(model.encode(clip)).split()) for clip in (audio, cut))
-    assert abs(without - with_silence) <= 2
-
-
-def test_openai_whisper_aligns_with_the_same_weights(model: WhisperModel) -> None:
-    pytest.importorskip("whisper", reason="openai-whisper is a test-only dependency")
-    import torch
-    import whisper
-    from whisper.timing import find_alignment
-
-    audio = read_audio(SAMPLES / "harbour.flac")
-    twin, tokenizer = peers.openai_model(EMBEDDED), peers.openai_tokenizer(EMBEDDED)
-    text = "the old harbour was quiet and a cold wind came over the water"
-    mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(torch.from_numpy(audio.samples.copy())))
-    found = find_alignment(twin, tokenizer, tokenizer.encode(text), mel, len(audio.samples) // 160)
-    assert [w.word.strip() for w in found if w.word.strip()][: len(text.split())] == text.split()
-    assert all(0 <= w.start <= w.end <= audio.duration + 0.02 for w in found)
-
-
-def test_real_audio_only_is_four_times_faster_and_moves_boundaries_little(model: WhisperModel) -> None:
-    audio = read_audio(SAMPLES / "harbour.flac")
-    clip = type(audio)(audio.samples[: 3 * 16_000], 16_000)
-    text = "the old harbour was quiet"
-    config = json.loads((EMBEDDED / "config.json").read_text())
-    assert config["aligner"]["trimmed"]
-    padded = load_model("embedded")
-    assert isinstance(padded, WhisperModel)
-    padded.trimmed = False
-
-    def run(which: WhisperModel) -> tuple[float, list[float]]:
-        best = float("inf")
-        for _ in range(5):
-            begun = time.process_time()
-            words = align_window(which, which.encode(clip), text, Settings(confidence=False), "en").words
-            best = min(best, time.process_time() - begun)
-        return best, [t for w in words for t in (w.start, w.end)]
-
-    (fast, short), (slow, long) = run(model), run(padded)
-    assert slow > 4 * fast
-    assert np.mean(np.abs(np.array(short) - long)) < 0.010
+        assert model.transcribe([model.encode(audio)])[0].text == theirs

@@ -21,7 +21,7 @@ from aligner.textgrid import read_words
 from eval.cli import main
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-AUDIO, TEXT, GOLD = (SAMPLES / f"kitchen{suffix}" for suffix in (".flac", ".txt", ".TextGrid"))
+AUDIO, TEXT, GOLD = (SAMPLES / f"carrots{suffix}" for suffix in (".flac", ".txt", ".TextGrid"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -145,7 +145,7 @@ def test_a_recording_longer_than_a_window_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
-    copy = tmp_path / "kitchen.txt"
+    copy = tmp_path / "carrots.txt"
     shutil.copy(TEXT, copy)
     before = copy.read_bytes()
     found = explain(AUDIO, "--text", copy, "--masks", 16, "-o", copy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +92,6 @@ def test_heads_close_to_saliency_time_better() -> None:
     records = planted(True)
     row = findings.correlation_and_timing(records, ["encoder"])[0]
     assert row["spearman"] == -1 and row["n"] == 4
-    taught = {r["heads"]: r for r in findings.taught_and_emergent(records, "encoder", [[0, 0], [0, 1]])}
-    assert taught["supervised"]["error_ms"] == pytest.approx(75)
-    assert taught["emergent"]["error_ms"] == pytest.approx(175)
 
 
 def test_bootstrap_resamples_whole_groups() -> None:
@@ -110,7 +108,10 @@ def study(tmp_path_factory, few_draws) -> Path:
     folder = tmp_path_factory.mktemp("gap")
     manifest, output = folder / "samples.jsonl", folder / "results"
     runner = CliRunner()
-    made = runner.invoke(main, ["prepare", "textgrid", str(SAMPLES), "-o", str(manifest)])
+    for name in ("carrots", "oranges", "twelve"):
+        for suffix in (".flac", ".TextGrid"):
+            shutil.copy(SAMPLES / f"{name}{suffix}", folder)
+    made = runner.invoke(main, ["prepare", "textgrid", str(folder), "-o", str(manifest)])
     assert made.exit_code == 0, made.output
     command = ["gap", str(manifest), "-o", str(output), "--masks", "20", "--few", "1", "--deletion", "0"]
     found = runner.invoke(main, command)

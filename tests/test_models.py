@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,12 @@ import torch
 
 from aligner.audio.read import read_audio
 from aligner.core import Audio
-from aligner.errors import AlignerError, InputError, ModelError, SettingError
+from aligner.errors import InputError, ModelError, SettingError
+from aligner.guard import import_torchaudio
 from aligner.models import load_model
-from aligner.models.base import EMBEDDED
+from aligner.models.features import mel_filters
+
+import_torchaudio()  # transformers imports it
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
@@ -30,27 +31,14 @@ def noise(seconds: float, seed: int = 0) -> Audio:
 
 
 def speech(limit: float | None = None) -> Audio:
-    audio = read_audio(SAMPLES / "kitchen.flac", 16000)
+    audio = read_audio(SAMPLES / "carrots.flac", 16000)
     return audio if limit is None else Audio(audio.samples[: round(limit * 16000)], 16000)
 
 
-@pytest.fixture(scope="module")
-def padded_embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded weights as a checkpoint that hears padding to 30 s, as other tools run it."""
-    folder = tmp_path_factory.mktemp("embedded") / "padded"
-    shutil.copytree(EMBEDDED, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config["aligner"]["trimmed"] = False
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
 @pytest.fixture(scope="module", params=["multilingual", "embedded"])
-def checkpoint(request: pytest.FixtureRequest, padded_embedded: Path) -> Path:
-    """A checkpoint that is padded to 30 s."""
-    if request.param == "embedded":
-        return padded_embedded
-    return request.getfixturevalue("multilingual_checkpoint")
+def checkpoint(request: pytest.FixtureRequest) -> Path:
+    """A checkpoint as transformers reads it."""
+    return request.getfixturevalue(f"{request.param}_checkpoint")
 
 
 @pytest.fixture(scope="module")
@@ -84,45 +72,48 @@ def heard(audio: Audio) -> torch.Tensor:
 # --- audio ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("channels", [80, 128])
+def test_filters_are_those_of_the_official_front_end(channels: int) -> None:
+    import transformers
+
+    expected = transformers.WhisperFeatureExtractor(feature_size=channels).mel_filters
+    np.testing.assert_allclose(mel_filters(channels), expected, atol=1e-7)
+
+
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 2.345, 4.0081])
-def test_features_are_the_first_frames_of_the_official_front_end(seconds: float, model: Any, embedded: Any) -> None:
+def test_features_are_the_first_frames_of_the_official_front_end(seconds: float, embedded: Any) -> None:
     audio = noise(seconds)
     expected = heard(audio)[0].T[: -(-len(audio.samples) // 160)]
-    np.testing.assert_allclose(model.features(audio), expected, atol=2e-5)
-    np.testing.assert_allclose(embedded.features(audio), expected, atol=2e-5)
+    np.testing.assert_allclose(embedded.encode(audio).features, expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.345, 3.01])
-def test_padded_encoder_states_are_those_of_transformers(seconds: float, model: Any, eager: Any) -> None:
+def test_encoder_states_after_every_layer_are_those_of_transformers(seconds: float, model: Any, eager: Any) -> None:
     audio = noise(seconds)
     with torch.inference_mode():
-        expected = eager.model.encoder(heard(audio)).last_hidden_state[0]
+        output = eager.model.encoder(heard(audio), output_hidden_states=True)
+    expected = output.last_hidden_state[0]
     encoded = model.encode(audio)
     assert encoded.states.shape == (1500, expected.shape[1])
     # Also in the frames around the end of the audio, whose windows hear speech and padding.
     np.testing.assert_allclose(encoded.states, expected, atol=2e-3)
     assert torch.nn.functional.cosine_similarity(encoded.states, expected).min() > 0.99999
     assert encoded.features.shape == (-(-len(audio.samples) // 160), 80)
-    assert model.real_frames(encoded) == len(audio.samples) // 320
+    assert encoded.frames == len(audio.samples) // 320
+    # Its last hidden state is the one after the norm: the last layer's own is not told.
+    for layer, theirs in zip(encoded.layers[:-1], output.hidden_states[1:-1], strict=True):
+        np.testing.assert_allclose(layer, theirs[0, : encoded.frames], atol=2e-3)
+    normed = model.network.encoder.layer_norm(encoded.layers[-1])
+    np.testing.assert_allclose(normed, encoded.states[: encoded.frames], atol=1e-5)
     assert encoded.duration == audio.duration
 
 
-def test_trimmed_encoder_is_the_same_network_on_real_audio_only(embedded: Any) -> None:
-    import transformers
-
-    audio = noise(2.0)
-    reference = transformers.WhisperForConditionalGeneration.from_pretrained(
-        EMBEDDED, attn_implementation="eager", dtype=torch.float32
-    ).eval()
-    encoder = reference.model.encoder
-    # A network whose whole window is these two seconds.
-    encoder.config.max_source_positions = 100
-    encoder.embed_positions = torch.nn.Embedding.from_pretrained(encoder.embed_positions.weight[:100])
-    with torch.inference_mode():
-        expected = encoder(embedded.features(audio).T[None]).last_hidden_state[0]
-    np.testing.assert_allclose(embedded.encode(audio).states, expected, atol=1e-4)
-    odd = embedded.encode(noise(1.01))  # 101 feature frames are 51 encoder frames, 50 of them full
-    assert odd.states.shape[0] == 51 and embedded.real_frames(odd) == 50
+def test_windows_are_encoded_together_as_if_alone(embedded: Any) -> None:
+    parts = [speech(), noise(0.3)]
+    for one, alone in zip(embedded.encode_all(parts), map(embedded.encode, parts), strict=True):
+        np.testing.assert_allclose(one.states, alone.states, atol=1e-3)
+        assert (one.frames, one.duration) == (alone.frames, alone.duration)
+        np.testing.assert_array_equal(one.features, alone.features)
 
 
 def test_audio_that_does_not_fit_is_refused(embedded: Any) -> None:
@@ -140,10 +131,10 @@ TEXT = "she said, it's no use"
 
 def prompted(model: Any, tokens: Any) -> tuple[torch.Tensor, int]:
     """The decoder's whole input as other tools build it, and how many of it are the prompt."""
-    tokenizer = model.tokenizer
-    names = ["<|startoftranscript|>", *(["<|en|>", "<|transcribe|>"] if model.multilingual else []), "<|notimestamps|>"]
-    prompt = tokenizer.convert_tokens_to_ids(names)
-    return torch.tensor([[*prompt, *tokens.ids, tokenizer.convert_tokens_to_ids("<|endoftext|>")]]), len(prompt)
+    told = ["<|en|>", "<|transcribe|>"] if len(model.languages) > 1 else []
+    names = ["<|startoftranscript|>", *told, "<|notimestamps|>"]
+    prompt = [model.vocabulary.special[name] for name in names]
+    return torch.tensor([[*prompt, *tokens.ids, model.vocabulary.special["<|endoftext|>"]]]), len(prompt)
 
 
 def test_attention_is_that_of_the_eager_route(model: Any, eager: Any) -> None:
@@ -166,13 +157,11 @@ def test_attention_is_that_of_the_eager_route(model: Any, eager: Any) -> None:
     assert attention.frame_duration == pytest.approx(0.02)
 
 
-def test_attention_without_and_with_spurious_hooks(model: Any) -> None:
+def test_attention_is_the_same_with_and_without_the_rest_of_the_pass(model: Any) -> None:
     encoded, tokens = model.encode(noise(1.0)), model.tokenize("one two")
     first = model.attend(encoded, tokens).logits
     np.testing.assert_array_equal(model.attend(encoded, tokens).logits, first)
     np.testing.assert_array_equal(model.force(encoded, tokens).attention.logits, first)
-    projections = [m for layer in model.network.model.decoder.layers for m in layer.encoder_attn.children()]
-    assert not any(module._forward_hooks for module in projections)  # none stays behind
 
 
 def test_token_log_probs_are_those_of_transformers_and_differentiable(model: Any, eager: Any) -> None:
@@ -195,42 +184,52 @@ def test_token_log_probs_are_those_of_transformers_and_differentiable(model: Any
 
 
 def test_features_carry_gradients_to_the_output(embedded: Any) -> None:
-    features = embedded.features(noise(1.0)).clone().requires_grad_()
+    features = embedded.encode(noise(1.0)).features.clone().requires_grad_()
     tokens = embedded.tokenize("two words")
     embedded.token_log_probs(embedded.encode_features(features[None]), tokens)[0, 0, tokens.ids[0]].backward()
     assert features.grad is not None and torch.isfinite(features.grad).all() and features.grad.abs().max() > 0
 
 
 def test_greedy_transcripts_are_those_of_generate(model: Any, eager: Any) -> None:
-    audio = speech(4.0)
-    told = {"language": "de", "task": "translate"} if model.multilingual else {}
+    audio = speech()
+    told = {"language": "de", "task": "translate"} if len(model.languages) > 1 else {}
     made = eager.generate(heard(audio), do_sample=False, num_beams=1, max_new_tokens=60, **told)[0].tolist()
-    end = model.tokenizer.convert_tokens_to_ids("<|endoftext|>")
-    text = [token for token in made if token < end]
-    found = model.greedy(model.encode(audio).states[None], **told)[0]
-    assert len(text) >= 10
-    assert found[: len(text)] == text
+    text = [token for token in made if token < model.special.end]
+    (found,) = model.transcribe([model.encode(audio)], **told)
+    assert len(text) >= 7
+    assert list(found.ids[: len(text)]) == text
     if len(text) < 60:
-        assert found == text
-        assert model.transcribe(model.encode(audio), **told) == model.decode(text).strip()
+        assert list(found.ids) == text and found.text == model.vocabulary.decode(text).strip()
 
 
-def test_greedy_decodes_each_item_of_a_batch_as_if_alone(padded_embedded: Path) -> None:
-    model = load_model(str(padded_embedded))
-    parts = [read_audio(path, 16000) for path in sorted(SAMPLES.glob("*.flac"))[:2]]
-    states = torch.stack([model.encode(part).states for part in parts])
-    together = model.greedy(states)
-    assert together == [model.greedy(one[None])[0] for one in states]
-    assert together[0] != together[1] and all(together)
+def test_a_transcript_is_as_probable_as_a_forced_pass_says(embedded: Any) -> None:
+    encoded = embedded.encode(speech())
+    (found,) = embedded.transcribe([encoded])
+    assert len(found.ids) > 5
+    log_probs = embedded.token_log_probs(encoded.states[None], embedded.tokenize(found.text))[0]
+    barred, starting = (rules.clone() for rules in (embedded.rules.never, embedded.rules.not_first))
+    log_probs[:, barred] = -torch.inf
+    log_probs[0, starting] = -torch.inf
+    chosen = torch.tensor([*found.ids, embedded.special.end])
+    expected = torch.log_softmax(log_probs, -1)[torch.arange(len(chosen)), chosen].mean()
+    assert found.mean_log_prob == pytest.approx(float(expected), abs=1e-4)
 
 
-def test_windows_are_transcribed_together_as_if_alone(padded_embedded: Path, embedded: Any) -> None:
-    parts = [speech(2.0), Audio(speech(6.0).samples[48000:], 16000)]  # of different length
-    padded = load_model(str(padded_embedded))
-    assert embedded.together == 1 < padded.together
-    for model in (padded, embedded):
-        encoded = [model.encode(part) for part in parts]
-        assert model.transcribe_all(encoded) == [model.transcribe(one) for one in encoded]
+def test_silence_is_told_from_speech_by_the_no_speech_token(embedded: Any) -> None:
+    silence = Audio(np.zeros(5 * 16000, np.float32), 16000)
+    talk, nothing = embedded.transcribe(embedded.encode_all([speech(), silence]))
+    assert talk.no_speech < 0.1 < 0.5 < nothing.no_speech
+
+
+def test_windows_are_transcribed_together_as_if_alone(embedded: Any) -> None:
+    parts = [speech(), speech(0.9), read_audio(SAMPLES / "oranges.flac", 16000)]
+    encoded = embedded.encode_all(parts)
+    together = embedded.transcribe(encoded)
+    for window, found in zip(encoded, together, strict=True):
+        (alone,) = embedded.transcribe([window])
+        assert alone.ids == found.ids
+        assert alone.mean_log_prob == pytest.approx(found.mean_log_prob, abs=1e-3)
+    assert len({found.text for found in together}) == 3
 
 
 def test_language_detection_is_that_of_transformers(multilingual_checkpoint: Path, embedded: Any) -> None:
@@ -240,13 +239,15 @@ def test_language_detection_is_that_of_transformers(multilingual_checkpoint: Pat
     peer = transformers.WhisperForConditionalGeneration.from_pretrained(multilingual_checkpoint).eval()
     audio = noise(2.0, seed=4)
     expected = int(peer.detect_language(heard(audio))[0])
-    assert f"<|{model.detect_language(model.encode(audio))}|>" == model.tokenizer.convert_ids_to_tokens(expected)
-    assert embedded.detect_language(embedded.encode(audio)) == "en"
+    code, probability = model.detect_language(model.encode(audio))
+    assert model.vocabulary.special[f"<|{code}|>"] == expected
+    assert 1 / 99 < probability < 1
+    assert embedded.detect_language(embedded.encode(audio)) == ("en", 1.0)
 
 
 def test_half_precision_attends_alike(embedded: Any) -> None:
-    audio = speech(3.0)
-    tokens = embedded.tokenize("the kitchen")
+    audio = speech()
+    tokens = embedded.tokenize("carrots are")
     exact = embedded.attend(embedded.encode(audio), tokens).weights
     model = load_model(dtype="bfloat16")
     rough = model.attend(model.encode(audio), tokens).weights
@@ -284,41 +285,14 @@ def test_more_tokens_than_the_decoder_takes_are_refused(multilingual_checkpoint:
             call(encoded, model.tokenize("no " * (model.max_tokens + 1)))
 
 
-@pytest.mark.parametrize(
-    "name", ["", "nope", "./nope", "a/b/c", "with space/x", "openai/whisper-nope", "x" * 120 + "/y"]
-)
+@pytest.mark.parametrize("name", ["nope", "./nope", "a/b/c", "with space/x", "x" * 120 + "/y"])
 def test_names_of_no_model_are_refused_at_once(name: str) -> None:
     began = time.monotonic()
     with pytest.raises(ModelError) as caught:
         load_model(name)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3
     message = str(caught.value)
     assert repr(name) in message and "\n" not in message and "folder" in message
-
-
-@pytest.mark.parametrize(
-    ("files", "reason"),
-    [
-        ({}, "not a complete checkpoint"),
-        ({"config.json": "{oops"}, "not a complete checkpoint"),
-        ({"config.json": '{"model_type": "whisper"}'}, "not a complete checkpoint"),
-        ({"config.json": '{"model_type": "bert"}'}, "family 'bert'; supported: whisper"),
-    ],
-)
-def test_folders_that_hold_no_whisper_checkpoint_are_refused(files: dict, reason: str, tmp_path: Path) -> None:
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
-    with pytest.raises(ModelError, match=reason) as caught:
-        load_model(str(tmp_path))
-    assert "\n" not in str(caught.value)
-
-
-def test_damaged_weights_are_refused(padded_embedded: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "damaged"
-    shutil.copytree(padded_embedded, folder)
-    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
-    with pytest.raises(AlignerError, match="not a complete checkpoint"):
-        load_model(str(folder))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ pytest.importorskip("whisper", reason="openai-whisper, a test-only peer, is not 
 
 from benchmarks.peers import openai_model, openai_tokenizer, random_checkpoint
 
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 TEXTS = (
     "she had your dark suit in greasy wash water all year",
     "Well, it's no use, he said no: not a chance, my friends. Come on!",
@@ -87,47 +88,29 @@ def test_openai_words_are_those_of_find_alignment(twins, text: str, heads: tuple
     check_against_find_alignment(model, peer, tokenizer, noise(4.0), tokens, heads)
 
 
-def test_openai_words_on_speech_with_trained_weights(monkeypatch) -> None:
+def test_openai_words_on_speech_with_trained_weights() -> None:
     """Random weights leave most words empty; trained ones show where words go."""
-    from aligner.models.base import EMBEDDED
-
     model = load_model("embedded")
-    monkeypatch.setattr(model, "trimmed", False)  # openai-whisper pads every recording
-    samples = sorted((Path(__file__).parents[1] / "data" / "samples").glob("*.flac"))[:1]
-    assert samples
-    for sample in samples:
-        audio = read_audio(sample)
-        audio = Audio(audio.samples[: len(audio.samples) // 320 * 320], audio.sample_rate)
-        tokens = model.tokenize(sample.with_suffix(".txt").read_text())
-        found = check_against_find_alignment(
-            model, openai_model(EMBEDDED), openai_tokenizer(EMBEDDED), audio, bare(tokens), model.alignment_heads
-        )
-        assert found.words[-1].end - found.words[0].start > 0.5 * audio.duration
-
-
-def bare(tokens: Tokens) -> Tokens:
-    """Words as openai-whisper cuts them: each takes the space before it."""
-    spans, start = [], 0
-    for stop in [i for i, text in enumerate(tokens.texts) if text == " "] + [len(tokens)]:
-        spans.append(WordSpan("".join(tokens.texts[start:stop]).strip(), start, stop))
-        start = stop
-    return Tokens(tokens.ids, tuple(text.replace(" ", "_") for text in tokens.texts), tuple(spans))
+    audio = read_audio(SAMPLES / "oranges.flac")
+    audio = Audio(audio.samples[: len(audio.samples) // 320 * 320], audio.sample_rate)
+    tokens = model.tokenize((SAMPLES / "oranges.txt").read_text())
+    peer, tokenizer = openai_model("embedded"), openai_tokenizer("embedded")
+    found = check_against_find_alignment(model, peer, tokenizer, audio, tokens, model.alignment_heads)
+    assert found.words[-1].end - found.words[0].start > 0.5 * audio.duration
 
 
 def test_huggingface_times_are_those_of_return_token_timestamps(twins) -> None:
-    from transformers import WhisperFeatureExtractor
+    from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
     model, _ = twins
     audio = noise(4.0, seed=3)
     extractor = WhisperFeatureExtractor(feature_size=80)
     heard = extractor(audio.samples, sampling_rate=16000, return_tensors="pt", return_attention_mask=True)
-    network = model.network
-    network.set_attn_implementation("eager")
+    network = WhisperForConditionalGeneration.from_pretrained(model.name, attn_implementation="eager").eval()
     made = network.generate(
         heard.input_features, attention_mask=heard.attention_mask, return_token_timestamps=True,
         return_timestamps=False, max_new_tokens=24, return_dict_in_generate=True, language="en", task="transcribe",
     )  # fmt: skip
-    network.set_attn_implementation("sdpa")
     ids, times = made["sequences"][0].tolist(), made["token_timestamps"][0].numpy()
     ids, times = ids[-24:], times[-24:]
     # The last token was never fed back, so generating left no attention of it: its time repeats the one before.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import aligner
 from aligner.models import SpeechModel
-from aligner.text.spoken import expansions, spoken_form
+from aligner.text.spoken import spoken_form
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
@@ -76,12 +76,6 @@ def test_endless_words_are_read_in_linear_time(unit: str) -> None:
     assert time.process_time() - began < 5
 
 
-def test_only_words_that_are_said_otherwise_than_written_are_named() -> None:
-    written = ["The", "2nd", "café.", "don’t", "$5", "2nd", "🙂", "well-known"]
-    assert expansions(written) == {"2nd": "second", "$5": "five dollars"}
-    assert expansions(["am", "3."], "de") == {"3.": "drei"}
-
-
 WRITTEN = {
     "numbers": "At 10:30 on 12/31/1999, the 3rd of 1,234.",
     "money": "It costs $5.20 – or 5€, 50% off!",
@@ -108,8 +102,7 @@ def model() -> SpeechModel:
 
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_words_come_out_as_written_in_order_with_times(kind: str, model: SpeechModel) -> None:
-    found = aligner.align(SAMPLES / "kitchen.flac", WRITTEN[kind], model)
+    found = aligner.align(SAMPLES / "carrots.flac", WRITTEN[kind], model)
     assert found.text == WRITTEN[kind]
     times = [time for word in found.words for time in (word.start, word.end)]
     assert times == sorted(times) and all(word.start < word.end for word in found.words)
-    assert found.provenance["spoken_as"] == expansions(word.text for word in found.words)

@@ -206,14 +206,14 @@ def test_splitting_equals_openai_whisper_with_the_real_vocabulary(
 
     peer = openai_tokenizer(multilingual_checkpoint, language if language != "emoji" else "en")
     ids = peer.encode(" " + SENTENCES[language])
-    assert model.tokenizer(" " + SENTENCES[language], add_special_tokens=False)["input_ids"] == ids
+    assert model.vocabulary.encode(" " + SENTENCES[language]) == ids
     for split, theirs in (
         (split_on_unicode, peer.split_tokens_on_unicode),
         (split_on_spaces, peer.split_tokens_on_spaces),
         (split_on_unicode if language in UNSPACED else split_on_spaces, peer.split_to_word_tokens),
     ):
         words, tokens = theirs(list(ids))
-        found = split(ids, model.decode)
+        found = split(ids, model.vocabulary.decode)
         assert [text for text, _, _ in found] == words
         assert [ids[start:stop] for _, start, stop in found] == tokens
 
@@ -228,11 +228,11 @@ def test_every_word_is_there_once_in_order_in_its_own_spelling(language: str, un
         assert " ".join(word.text for word in tokens.words) == " ".join(text.split())
         letters = [word for word in text.split() if not is_punctuation(word)]
         assert len(tokens.words) == len(letters)  # marks on their own belong to the word before
-    assert model.decode(tokens.ids).strip() == " ".join(text.split())
+    assert model.vocabulary.decode(tokens.ids).strip() == " ".join(text.split())
     previous = 0
     for word in tokens.words:
         assert previous <= word.start < word.stop <= len(tokens)
-        spoken = model.decode(tokens.ids[word.start : word.stop])
+        spoken = model.vocabulary.decode(tokens.ids[word.start : word.stop])
         assert spoken.strip() in word.text and "\ufffd" not in spoken  # whole characters
         assert not is_punctuation(spoken)
         previous = word.stop
@@ -242,12 +242,13 @@ def test_every_word_is_there_once_in_order_in_its_own_spelling(language: str, un
 def test_marks_stay_outside_the_rows_of_their_word(model: Any) -> None:
     tokens = model.tokenize('"Hello," (she) said ... - ok!')
     assert [word.text for word in tokens.words] == ['"Hello,"', "(she)", "said ... -", "ok!"]
-    rows = [model.decode(tokens.ids[word.start : word.stop]).strip() for word in tokens.words]
+    rows = [model.vocabulary.decode(tokens.ids[word.start : word.stop]).strip() for word in tokens.words]
     assert rows == ["Hello", "she", "said", "ok"]
     assert [word.text for word in model.tokenize("- yes").words] == ["- yes"]
     quoted = model.tokenize("彼は「猫」と(犬)。", language="ja")
     assert [word.text for word in quoted.words] == ["彼", "は", "「猫」", "と", "(犬)。"]
-    assert [model.decode(quoted.ids[word.start : word.stop]) for word in quoted.words] == ["彼", "は", "猫", "と", "犬"]
+    rows = [model.vocabulary.decode(quoted.ids[word.start : word.stop]) for word in quoted.words]
+    assert rows == ["彼", "は", "猫", "と", "犬"]
     assert [word.text for word in model.tokenize("「猫「", language="ja").words] == ["「猫「"]
     assert model.tokenize("。「」", language="ja").words == ()
     assert model.tokenize("... !").words == () and model.tokenize("  \n ").words == ()

@@ -74,7 +74,7 @@ Examples:
     help="A file (its extension names the format), a folder, or - for standard output.  [default: the current folder]",
 )
 @click.option(
-    "-m", "--model", default="embedded", show_default=True, help="embedded, a checkpoint folder, or a hub name."
+    "-m", "--model", default="embedded", show_default=True, help="embedded, or a checkpoint's folder or file."
 )
 @click.option("-l", "--language", metavar="NAME", help="Language, such as en, German or pt-BR; detected when left out.")
 @click.option("--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True)
@@ -106,24 +106,13 @@ Examples:
 )
 @click.option("--aggregation", metavar="NAME", help="How heads are combined: mean, max or geometric-mean.")
 @click.option("--steps", metavar="LIST", help="All attention steps in order, with commas.")
-@click.option("--path", metavar="NAME", help="dtw, linear; ctc or frame: no attention, but the model's frame labels.")
+@click.option("--path", metavar="NAME", help="dtw or linear.")
 @click.option(
     "--pauses",
     type=click.Choice(["trim", "keep"]),
     help="trim: a pause belongs to no word; keep: a word lasts until the next.",
 )
-@click.option(
-    "--anchors",
-    type=click.Choice(["always", "needed"]),
-    help="Where words are first looked for by a model that can: always, or only where the recording is too long to do "
-    "without.",
-)
 @click.option("--units", type=click.Choice(["subword", "character"]), help="What the transcript is teacher-forced as.")
-@click.option(
-    "--recogniser",
-    type=click.Choice(["decoder", "lexicon"]),
-    help="Who recognises the words: the decoder, or sounds and a lexicon where the model has them (then the default).",
-)
 @click.option(
     "--vad",
     type=click.Choice(["silero", "energy"]),

@@ -22,7 +22,7 @@ import aligner
 from aligner.command.plan import Job, Plan, outputs
 from aligner.errors import OutputError
 from aligner.files import TEMPORARY, atomic_write, lock, output_errors
-from aligner.models.base import EMBEDDED
+from aligner.models.find import find
 from aligner.text.transcript import Transcript
 
 JOURNAL, SUMMARY = ".align-journal.jsonl", "summary.csv"
@@ -113,10 +113,11 @@ def key(plan: Plan, job: Job, found: Transcript | None) -> str:
 
 
 def _weights(name: str) -> list[tuple[str, int, int]]:
-    """Sizes and times of change of a checkpoint's files; nothing for hub names."""
-    folder = EMBEDDED if name == "embedded" else Path(name)
-    stats = {path.name: path.stat() for path in sorted(folder.glob("*.safetensors"))}
-    return [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats.items()]
+    """Sizes and times of change of a checkpoint's files."""
+    path = find(name)
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
+    stats = [(file.name, file.stat()) for file in files]
+    return [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]
 
 
 def earlier(plan: Plan) -> Iterator[tuple[Job, Row]]:

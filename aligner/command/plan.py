@@ -17,7 +17,7 @@ from aligner.text.transcript import decoded, read_text
 from aligner.timing.settings import Settings, choose
 from aligner.writers import WriterOptions, formats
 
-_SETTINGS = ("path", "pauses", "anchors", "units", "language", "task", "recogniser", "vad", "saliency", "masks")
+_SETTINGS = ("path", "pauses", "units", "language", "task", "vad", "saliency", "masks")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Speech-to-text models: one protocol (`base`), one file per family, loaded by `load_model`."""
+"""Speech-to-text models: one protocol (`base`), one adapter per family, one reader per format of weights."""
 
-from aligner.models.base import Encoded, SpeechModel, load_model, model_families
+from aligner.models.base import Encoded, SpeechModel, Transcription
+from aligner.models.load import load_model, model_families
 
-__all__ = ["Encoded", "SpeechModel", "load_model", "model_families"]
+__all__ = ["Encoded", "SpeechModel", "Transcription", "load_model", "model_families"]

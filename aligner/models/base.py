@@ -1,18 +1,16 @@
 """The one thing the rest of the project knows about models.
 
-A model encodes real audio once; the encoder states serve transcription,
-attention and saliency. Torch is imported by the adapters, not here.
+A model encodes a window of audio once; the encoder states serve transcription,
+attention, timing and saliency. Torch is imported by the adapters, not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aligner.core import AttentionMap, Audio, Tokens
-from aligner.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,15 +26,44 @@ class Encoded:
     ----------
     features : float32 tensor, shape (feature frames, channels)
         Of the real audio only.
-    states : tensor, shape (frames, width)
-        Encoder output, cropped to real audio.
+    states : tensor, shape (frames seen, width)
+        Encoder output, all that the decoder sees: padding included.
+    layers : tuple of tensors, shape (real frames, width)
+        States after each encoder layer, before the final norm; of real audio only, at least one frame.
     duration : float
         Seconds of real audio.
     """
 
     features: torch.Tensor
     states: torch.Tensor
+    layers: tuple[torch.Tensor, ...]
     duration: float
+
+    @property
+    def frames(self) -> int:
+        """Encoder frames of real audio."""
+        return len(self.layers[0])
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """What a decoder wrote for one window.
+
+    Attributes
+    ----------
+    text : str
+    ids : tuple of int
+        Its tokens, without special ones.
+    mean_log_prob : float
+        Over the tokens and the end of the text, natural logarithm.
+    no_speech : float
+        Probability that nobody speaks; 0 where the model does not say.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    mean_log_prob: float
+    no_speech: float
 
 
 class ForcedPass(Protocol):
@@ -60,8 +87,8 @@ class SpeechModel(Protocol):
 
     Attributes
     ----------
-    name, revision : str
-        What was loaded, for provenance.
+    name, fingerprint : str
+        What was loaded, for provenance; the fingerprint is the same for the same weights in any file.
     sample_rate : int
         Hz that `encode` expects.
     window : float
@@ -72,31 +99,31 @@ class SpeechModel(Protocol):
         Seconds per feature frame and per encoder frame.
     alignment_heads : tuple of (layer, head)
         The checkpoint's own list; empty when it has none.
-    supervised_heads : tuple of (layer, head)
-        Heads trained towards gold times, where known; empty otherwise.
     languages : tuple of str
         Codes it can be told; ("en",) for English-only checkpoints.
     together : int
         Windows to encode and transcribe at a time where there are many.
-    spelling : str
-        "verbatim", or "spoken" when the model knows only the spoken form (`aligner.text.spoken.spoken_form`).
     """
 
     name: str
-    revision: str
+    fingerprint: str
     sample_rate: int
     window: float
     max_tokens: int
     feature_duration: float
     frame_duration: float
     alignment_heads: tuple[tuple[int, int], ...]
-    supervised_heads: tuple[tuple[int, int], ...]
     languages: tuple[str, ...]
     together: int
-    spelling: str
+
+    def check_language(self, language: str | None, task: str = "transcribe") -> None:
+        """Refuse, with a SettingError, a language or task that the model does not know."""
 
     def encode(self, audio: Audio) -> Encoded:
         """Features and encoder states of at most `window` seconds at `sample_rate`."""
+
+    def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
+        """The same of several windows, as one batch."""
 
     def encode_features(self, features: torch.Tensor) -> torch.Tensor:
         """Encoder states (batch, frames, width) of features (batch, feature frames, channels); differentiable."""
@@ -104,16 +131,13 @@ class SpeechModel(Protocol):
     def tokenize(self, text: str, units: str = "subword", language: str | None = None) -> Tokens:
         """Tokens of a transcript and the rows of each of its words; `units` is "subword" or "character"."""
 
-    def transcribe(self, encoded: Encoded, language: str | None = None, task: str = "transcribe") -> str:
-        """Greedy transcript of one window."""
+    def transcribe(
+        self, windows: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
+    ) -> list[Transcription]:
+        """Greedy transcripts of windows, without timestamps; `together` of them are worth a call."""
 
-    def transcribe_all(
-        self, encoded: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
-    ) -> list[str]:
-        """Transcripts of windows, the same as one by one; `together` of them are worth a call."""
-
-    def detect_language(self, encoded: Encoded) -> str:
-        """Most probable language code."""
+    def detect_language(self, encoded: Encoded) -> tuple[str, float]:
+        """Most probable language code, and its probability among all that the model knows."""
 
     def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> ForcedPass:
         """One teacher-forced pass of a text over a window."""
@@ -125,39 +149,8 @@ class SpeechModel(Protocol):
         """Log-softmax (batch, tokens + 1, vocabulary) of teacher-forced passes over encoder states
         (batch, frames, width); row i predicts token i, the last row the end of the text; differentiable."""
 
-    def text_log_probs(
-        self, encoded: Encoded, texts: Sequence[Tokens], language: str | None = None
-    ) -> NDArray[np.float64]:
-        """Log-probability of each text and its end, shape (texts,), teacher-forced over one window."""
-
     def occluded_log_probs(
         self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
     ) -> torch.Tensor:
         """As `token_log_probs(states * keep[..., None], ...)` for states (frames, width) of one window and boolean
         keep (batch, frames), but free to project the states once."""
-
-
-# The checkpoint inside the package, loaded as "embedded".
-EMBEDDED = Path(__file__).parent.parent / "embedded"
-
-model_families: Registry[Callable[..., SpeechModel]] = Registry("model family")
-
-
-def load_model(name: str = "embedded", **settings: Any) -> SpeechModel:
-    """Load a model by name.
-
-    Parameters
-    ----------
-    name : str
-        "embedded", a folder with a checkpoint, or a hub name such as "openai/whisper-small".
-    **settings
-        device, dtype ("float32", "bfloat16", "float16"), threads.
-
-    Raises
-    ------
-    ModelError
-        Unknown name, no network, broken checkpoint, family without an adapter.
-    """
-    from aligner.models.whisper import load_whisper
-
-    return load_whisper(name, **settings)

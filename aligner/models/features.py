@@ -16,7 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 N_FFT = 400
@@ -51,6 +53,38 @@ def log_mel(samples: torch.Tensor, mel_filters: torch.Tensor) -> torch.Tensor:
     log_power = (mel_filters.T.to(power) @ power).clamp(min=1e-10).log10()
     log_power = torch.maximum(log_power, log_power.max() - 8.0)
     return ((log_power + 4.0) / 4.0).T.contiguous()
+
+
+def mel_filters(channels: int) -> NDArray[np.float32]:
+    """Triangular filters, evenly spaced on Slaney's mel scale, of equal area.
+
+    Parameters
+    ----------
+    channels : int
+        80, or 128 from large-v3 on.
+
+    Returns
+    -------
+    float32 array, shape (201, channels)
+        As librosa's `filters.mel(sr=16000, n_fft=400)`, which Whisper was trained with.
+
+    References
+    ----------
+    Slaney, "Auditory Toolbox", 1998: linear below 1 kHz, then 27 mels for each factor of 6.4.
+    """
+    import numpy as np
+
+    per_mel, knee, step = 200.0 / 3, 1000.0, np.log(6.4) / 27.0
+    most = knee / per_mel + np.log(SAMPLE_RATE / 2 / knee) / step
+    mels = np.linspace(0.0, most, channels + 2)
+    edges = np.where(mels < knee / per_mel, mels * per_mel, knee * np.exp(step * (mels - knee / per_mel)))
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, N_FFT // 2 + 1)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    filters: NDArray[np.float32] = (
+        np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (edges[2:] - edges[:-2])
+    ).astype(np.float32)
+    return filters
 
 
 def padding_value(features: torch.Tensor) -> float:

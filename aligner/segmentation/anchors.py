@@ -1,10 +1,9 @@
 """Where each word of a long transcript is spoken, roughly: what keeps errors local in long recordings.
 
-Two ways to find out. A checkpoint with a CTC head gives the probability of
-every character at every frame, and one pass over the recording follows the
-text through them (`Tracker`); words may be skipped, and speech that is not in
-the text falls between words. Without such a head, the model's own words are
-matched with the transcript's (`by_recognition`).
+Two ways to find out. Where every character has a probability at every frame,
+one pass over the recording follows the text through them (`Tracker`); words may
+be skipped, and speech that is not in the text falls between words. Otherwise
+the model's own words are matched with the transcript's (`by_recognition`).
 
 Conventions
 -----------

@@ -1,8 +1,8 @@
 """Recordings of any length, a window at a time; a short one is a recording of one window.
 
-With a transcript: its words are anchored first (`aligner.segmentation.anchors`), so an
-error stays between its neighbours; then each chunk of neighbouring words is
-aligned within its own stretch of audio. Without: the speech regions are cut in
+With a transcript: the words of a long recording are anchored first
+(`aligner.segmentation.anchors`), so an error stays between its neighbours; then
+each chunk of neighbouring words is aligned within its own stretch of audio. Without: the speech regions are cut in
 pauses into windows, each is recognised and aligned. Stretches never overlap,
 so no word is lost or doubled at a joint and times are monotone.
 """
@@ -11,22 +11,20 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner import ctc, recognition
 from aligner.audio.level import STEP, active, longest_pause, quietest
 from aligner.audio.recording import Recording
 from aligner.audio.sound import Sound
 from aligner.audio.speech import Region, speech_regions, windows
 from aligner.core import Word
 from aligner.errors import InputError
-from aligner.models import Encoded, SpeechModel
-from aligner.segmentation.anchors import LOOSE, Anchor, Tracker, by_recognition
+from aligner.models import SpeechModel
+from aligner.segmentation.anchors import LOOSE, Anchor, by_recognition
 from aligner.text.spoken import spoken_form
 from aligner.text.transcript import sentences
 from aligner.timing.places import Near
@@ -35,17 +33,14 @@ from aligner.timing.window import Stretch, align_window
 from aligner.timing.words import UNSPACED_LANGUAGES
 
 LONGEST = 12.0  # seconds of a window; greedy decoding is surer than over a full one
-CHUNK = 6.0  # seconds of anchored words that are aligned together; attention stays sharper than over longer stretches
 MARGIN = 0.4  # seconds of audio around a chunk, where its neighbours leave room
 PAUSE = 1.0  # seconds; a longer pause between words starts a new chunk
 PACE = 0.07  # seconds of a character of ordinary speech
 FASTEST = 0.04  # seconds of sound per character; with less room words have not been spoken
 FEW = 3  # fewer words than this are kept wherever they can be squeezed in
 REPETITIVE = 2.4  # compression ratio above which text is a loop, openai-whisper's threshold
-HEARD = 0.25  # share of a text's letters that the CTC head hears too, at least; it stays silent in music and noise
 SILENT_EDGE = 1.0  # seconds; more silence than this is left out at either end, but for a half of it
 SLOW, SPARE = 1.5, 1.0  # a text fills a window that lasts at most so many times as long as it takes, and seconds more
-_CONTEXT = 2.0  # seconds of audio around a window that the anchoring encoder sees and drops
 
 
 @dataclass(frozen=True)
@@ -97,23 +92,18 @@ def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str
     sound = active(levels)
     whole = _without_silence(sound, source.duration)
     window = None
-    if whole.end - whole.start <= (CHUNK if _listening(model, settings) else model.window):
+    if whole.end - whole.start <= model.window:
         window = model.encode(source.read(whole.start, whole.end))
-        language = language or model.detect_language(window)
+        language = language or model.detect_language(window)[0]
     else:
         language = language or _language(model, source, measured, settings)
     script = _script(text, language)
     fits = whole.end - whole.start <= model.window
     fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
     if window is not None and fits and _filled(whole, script, sound):
-        anchors = _within(model, window, script, settings, whole, sound)
-        if anchors is not None:
-            near = [_near(anchor, script, whole.start) for anchor in anchors]
-            return _joined([align_window(model, window, text, settings, language, whole.start, near)], [text], language)
+        return _joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
     found: tuple[Anchor, ...] = ()
-    if ctc.labels(model):
-        found = _heard(model, _posteriors(model, source), script)
-    elif not fits:
+    if not fits:
         found = by_recognition(script.words, recognise(model, source, measured, settings).words, language)
     spoken, absent = _fill(found, script, sound, source.duration) if found else ([], [])
     everything = Region(0.0, source.duration)
@@ -132,29 +122,6 @@ def _filled(whole: Region, script: _Script, sound: NDArray[np.bool_]) -> bool:
     """Whether a text fills a window: one with music, noise or a long pause is cut at its anchors."""
     most = SPARE + SLOW * PACE * sum(map(len, script.words))
     return whole.end - whole.start <= most and longest_pause(sound) <= PAUSE
-
-
-def _listening(model: SpeechModel, settings: Settings) -> bool:
-    """Whether the CTC head is asked about short stretches, too."""
-    return settings.anchors == "always" and bool(ctc.labels(model))
-
-
-def _within(
-    model: SpeechModel,
-    window: Encoded,
-    script: _Script,
-    settings: Settings,
-    region: Region,
-    sound: NDArray[np.bool_],
-) -> list[Anchor] | None:
-    """Words that the CTC head hears in a window: none if it hears none or is not asked, None if some seem missing."""
-    heard = _heard(model, [ctc.log_posteriors(model, window)], script) if _listening(model, settings) else ()
-    if not heard:
-        return []
-    part = sound[round(region.start / STEP) : round(region.end / STEP)]
-    spoken, absent = _fill(heard, script, part, window.duration)
-    later = [replace(a, start=a.start + region.start, end=a.end + region.start) for a in spoken]
-    return None if absent else later
 
 
 def _in_chunks(
@@ -200,18 +167,17 @@ def recognise(model: SpeechModel, source: Recording, measured: Sound, settings: 
     settings : Settings
     """
     language, levels = settings.language, measured.levels
-    recogniser = recognition.choose(model, settings.recogniser, settings.task)
     regions = speech_regions(measured, settings.vad)
     waiting = list(windows(regions, levels, min(LONGEST, model.window)))
-    sound = active(levels)
     found: list[tuple[float, Stretch, str]] = []
     dropped: list[str] = []
     while waiting:
         batch, waiting = waiting[: model.together], waiting[model.together :]
         encoded = [model.encode(source.read(region.start, region.end)) for region in batch]
-        language = language or model.detect_language(encoded[0])
-        heard = recognition.recognisers[recogniser](model, encoded, language, settings.task)
-        for region, window, text in zip(batch, encoded, heard, strict=True):
+        language = language or model.detect_language(encoded[0])[0]
+        heard = model.transcribe(encoded, language, settings.task)
+        for region, window, transcription in zip(batch, encoded, heard, strict=True):
+            text = transcription.text
             tokens = model.tokenize(text, settings.units, language)
             if len(tokens) >= model.max_tokens - 1 and not is_loop(text) and region.end - region.start > 2.0:
                 # The decoder ran full: the window holds more words than one pass can write.
@@ -227,32 +193,11 @@ def recognise(model: SpeechModel, source: Recording, measured: Sound, settings: 
             if len(tokens) >= int(window.duration / model.frame_duration):
                 dropped.append(f"{region.start:.2f}-{region.end:.2f} s: more text than can be spoken")
                 continue
-            if ctc.labels(model) and _letters_heard(model, window) < HEARD * sum(map(str.isalnum, text)):
-                dropped.append(f"{region.start:.2f}-{region.end:.2f} s: text that is not heard there, {text!r}")
-                continue
-            script = _script(text, language)
-            anchors = _within(model, window, script, settings, region, sound) or []
-            if anchors and region.end - region.start > CHUNK:
-                stretches, texts, tight = _in_chunks(model, source, levels, anchors, script, settings, language, region)
-                if not tight:
-                    found += zip(itertools.repeat(region.start), stretches, texts)
-                    continue
-            near = [_near(anchor, script, region.start) for anchor in anchors]
-            found.append(
-                (region.start, align_window(model, window, text, settings, language, region.start, near), text)
-            )
+            found.append((region.start, align_window(model, window, text, settings, language, region.start), text))
     found.sort(key=lambda item: item[0])  # halves of a window come after its neighbours
     return _joined(
         [stretch for _, stretch, _ in found], [text for _, _, text in found], language, dropped=tuple(dropped)
     )
-
-
-def _letters_heard(model: SpeechModel, encoded: Encoded) -> int:
-    """How many letters the CTC head hears in a window by itself."""
-    best = ctc.log_posteriors(model, encoded).argmax(1)
-    new = np.append(True, best[1:] != best[:-1])
-    letters = [i for i, label in enumerate(ctc.labels(model)) if i and label != " "]
-    return int((new & np.isin(best, letters)).sum())
 
 
 def is_loop(text: str) -> bool:
@@ -339,7 +284,7 @@ def _language(model: SpeechModel, source: Recording, measured: Sound, settings: 
         return model.languages[0]
     first = windows(speech_regions(measured, settings.vad), measured.levels, min(LONGEST, model.window))
     region = first[0] if first else Region(0.0, min(LONGEST, source.duration))
-    return model.detect_language(model.encode(source.read(region.start, region.end)))
+    return model.detect_language(model.encode(source.read(region.start, region.end)))[0]
 
 
 @dataclass(frozen=True)
@@ -385,35 +330,6 @@ def _script(text: str, language: str) -> _Script:
         words += list("".join(sentence.split())) if unspaced else sentence.split()
         ends.add(len(words) - 1)
     return _Script(tuple(words), frozenset(ends), "" if unspaced else " ")
-
-
-def _heard(model: SpeechModel, frames: Iterable[NDArray[np.float32]], script: _Script) -> tuple[Anchor, ...]:
-    """Words found in CTC posteriors."""
-    index = {label: i for i, label in enumerate(ctc.labels(model))}
-    spelled = [(k, [index[c] for c in spoken_form(word) if c in index]) for k, word in enumerate(script.words)]
-    spelled = [(k, ids) for k, ids in spelled if ids]
-    if not spelled:
-        return ()
-    # A sentence may end in a word without letters: the last one with letters ends it then.
-    numbers = [k for k, _ in spelled]
-    ends = {bisect_right(numbers, end) - 1 for end in script.ends}
-    tracker = Tracker([np.array(ids) for _, ids in spelled], blank=0, space=index[" "], ends=ends)
-    for log_posteriors in frames:
-        tracker.advance(log_posteriors)
-    return tuple(Anchor(spelled[a.word][0], a.start, a.end) for a in tracker.anchors(model.frame_duration))
-
-
-def _posteriors(model: SpeechModel, source: Recording) -> Iterator[NDArray[np.float32]]:
-    """CTC log-posteriors of the whole recording, a window at a time, each heard with some audio around it."""
-    start = 0.0
-    while start < source.duration:
-        end = min(start + LONGEST, source.duration)
-        low, high = max(0.0, start - _CONTEXT), min(end + _CONTEXT, source.duration)
-        frames = ctc.log_posteriors(model, model.encode(source.read(low, high)))
-        first = round((start - low) / model.frame_duration)
-        stop = first + round(LONGEST / model.frame_duration) if end < source.duration else None
-        yield frames[first:stop]
-        start = end
 
 
 def _fill(
@@ -478,7 +394,7 @@ def _chunks(
     longest gap between words.
     """
     sizes = [_most_tokens(script.words[anchor.word]) for anchor in anchors]
-    longest = min(CHUNK if ctc.labels(model) else LONGEST, model.window - 2 * MARGIN)
+    longest = min(LONGEST, model.window - 2 * MARGIN)
     first, start = 0, whole.start
     while first < len(anchors):
         start = max(start, anchors[first].start - MARGIN)

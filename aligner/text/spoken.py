@@ -1,7 +1,8 @@
-"""Spoken form of written words: what a recogniser with a plain vocabulary is asked to read.
+"""Spoken form of written words: numbers and signs as they are read out.
 
-Used to teacher-force checkpoints trained on bare lower-case words, and to score
-recognition. Words in outputs are always the user's own spelling.
+Used to compare texts that are written differently: a transcript with what a
+model recognised, a reference with a hypothesis. Words in outputs are always
+the user's own spelling.
 
 Each written word is read by itself, so the form of a text is that of its words.
 English has rules for what people write in figures and signs; in every other
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 
@@ -82,28 +83,6 @@ def spoken_form(text: str, language: str = "en") -> str:
     """
     say = _say_english if language == "en" else lambda word: _say_elsewhere(word, language)
     return " ".join(part for word in text.split() for part in say(word).split())
-
-
-def expansions(words: Iterable[str], language: str = "en") -> dict[str, str]:
-    """Written words whose spoken form has other letters than they, with that form.
-
-    Parameters
-    ----------
-    words : iterable of str
-    language : str
-
-    Returns
-    -------
-    dict
-        In order of first appearance.
-
-    Examples
-    --------
-    >>> expansions(["The", "2nd", "caf\u00e9."])
-    {'2nd': 'second'}
-    """
-    said = {word: spoken_form(word, language) for word in words}
-    return {word: form for word, form in said.items() if form and _letters(form) != _letters(word)}
 
 
 def _letters(text: str) -> str:

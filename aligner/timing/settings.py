@@ -10,8 +10,6 @@ from aligner.timing.aggregation import Aggregation
 from aligner.timing.presets import PRESETS
 from aligner.timing.steps import COMBINE
 
-ANCHORS = ("always", "needed")
-
 
 def _default() -> Aggregation:
     return PRESETS["default"].aggregation
@@ -31,15 +29,10 @@ class Settings:
         "trim" (a pause belongs to no word) or "keep" (a word lasts until the next).
     units : str
         "subword" or "character": what the transcript is teacher-forced as.
-    anchors : str
-        "always": the CTC head of a checkpoint that has one hears roughly where each word is, and the path is held near;
-        "needed": only in recordings that are longer than a window or sparsely filled by their text.
     language : str or None
         Code; detected when None.
     task : str
         "transcribe" or "translate".
-    recogniser : str or None
-        Name in `aligner.recognition.recognisers`; the best that the checkpoint has when None.
     vad : str
         Speech detector of `aligner.audio.speech`.
     confidence : bool
@@ -56,10 +49,8 @@ class Settings:
     path: str = PRESETS["default"].path
     pauses: str = PRESETS["default"].pauses
     units: str = PRESETS["default"].units
-    anchors: str = PRESETS["default"].anchors
     language: str | None = None
     task: str = "transcribe"
-    recogniser: str | None = None
     vad: str = "silero"
     confidence: bool = True
     tokens: bool = False
@@ -110,14 +101,12 @@ def choose(
         aggregation = replace(aggregation, layers=layers, heads=named)
     elif heads is not None:
         aggregation = replace(aggregation, heads=heads)
-    defaults: dict[str, object] = {name: getattr(base, name) for name in ("path", "pauses", "units", "anchors")}
+    defaults: dict[str, object] = {name: getattr(base, name) for name in ("path", "pauses", "units")}
     given = {name: value for name, value in others.items() if value is not None}
     unknown = given.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
         known = ", ".join(Settings.__dataclass_fields__)
         raise SettingError(f"unknown setting {sorted(unknown)[0]!r}: choose from {known}")
-    if given.get("anchors", ANCHORS[0]) not in ANCHORS:
-        raise SettingError(f"unknown use of anchors {given['anchors']!r}: choose one of {', '.join(ANCHORS)}")
     if isinstance(given.get("language"), str):
         given["language"] = code(str(given["language"]))
     return Settings(aggregation=aggregation, **{**defaults, **given})  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from aligner import forced
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import InputError, SettingError
 from aligner.models import Encoded, SpeechModel
@@ -73,20 +72,14 @@ def align_window(
             f"the transcript has {len(tokens)} tokens, the {encoded.duration:.2f} s of audio only {frames} frames: "
             "is it the right transcript?"
         )
-    by_labels = settings.path in forced.heads
-    if by_labels and (settings.tokens or settings.saliency):
-        raise SettingError(f"--path {settings.path} reads no attention: it times no tokens and knows no agreement")
     forced_pass = model.force(encoded, tokens, language) if settings.confidence else None
-    if by_labels:
-        timed = forced.time_words(model, encoded, tokens, settings.path, settings.pauses)
-    else:
-        attention = forced_pass.attention if forced_pass else model.attend(encoded, tokens, language)
-        evidence = aggregate(attention, settings.aggregation, model.alignment_heads)
-        places = of_words(tokens, near) if near else ()
-        path = warp(held(evidence, tokens, places) if near else evidence, settings.path)
-        timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
-        if near and settings.pauses == "trim":
-            timed = replace(timed, words=covering(timed.words, places, encoded.duration))
+    attention = forced_pass.attention if forced_pass else model.attend(encoded, tokens, language)
+    evidence = aggregate(attention, settings.aggregation, model.alignment_heads)
+    places = of_words(tokens, near) if near else ()
+    path = warp(held(evidence, tokens, places) if near else evidence, settings.path)
+    timed = time_words(path, evidence, tokens, encoded.duration, settings.pauses)
+    if near and settings.pauses == "trim":
+        timed = replace(timed, words=covering(timed.words, places, encoded.duration))
     words = timed.words
     if forced_pass:
         probabilities = forced_pass.probabilities()

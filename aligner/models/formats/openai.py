@@ -1,0 +1,110 @@
+"""openai-whisper's `.pt` files: a dictionary of "dims" and "model_state_dict", pickled.
+
+A pickle can run any code. These are read with torch's `weights_only`, which
+knows tensors and plain containers and refuses everything else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aligner.errors import ModelError
+from aligner.models.formats import Contents
+
+if TYPE_CHECKING:
+    import torch
+
+_DIMENSIONS = {
+    "n_mels": "num_mel_bins", "n_vocab": "vocab_size", "n_audio_ctx": "max_source_positions",
+    "n_audio_state": "d_model", "n_audio_head": "encoder_attention_heads", "n_audio_layer": "encoder_layers",
+    "n_text_ctx": "max_target_positions", "n_text_head": "decoder_attention_heads", "n_text_layer": "decoder_layers",
+}  # fmt: skip
+# Parts of a parameter's name, theirs and transformers', in the order in which they are replaced.
+_NAMES = (
+    (r"^(encoder|decoder)\.", r"model.\1."),
+    (r"\.blocks\.", ".layers."),
+    (r"\.cross_attn_ln\.", ".encoder_attn_layer_norm."),
+    (r"\.attn_ln\.", ".self_attn_layer_norm."),
+    (r"\.mlp_ln\.", ".final_layer_norm."),
+    (r"\.cross_attn\.", ".encoder_attn."),
+    (r"\.attn\.", ".self_attn."),
+    (r"\.(query|key|value)\.", lambda match: f".{match[1][0]}_proj."),
+    (r"\.out\.", ".out_proj."),
+    (r"\.mlp\.0\.", ".fc1."),
+    (r"\.mlp\.2\.", ".fc2."),
+    (r"\.(ln_post|ln)\.", ".layer_norm."),
+    (r"\.token_embedding\.", ".embed_tokens."),
+    (r"\.positional_embedding$", ".embed_positions.weight"),
+)
+
+
+def owns(path: Path) -> bool:
+    """Whether a path is a `.pt` file."""
+    return path.suffix == ".pt" and path.is_file()
+
+
+def read(path: Path) -> Contents:
+    """Config of a `.pt` file, which says nothing else.
+
+    Raises
+    ------
+    ModelError
+        Damaged, of something else than Whisper, or with code in it.
+    """
+    found = unpickled(path)
+    if not isinstance(found, dict) or not {"dims", "model_state_dict"} <= found.keys():
+        raise ModelError(f"{path} is not a checkpoint of openai-whisper: it has no 'dims' and 'model_state_dict'")
+    dimensions, tensors = found["dims"], found["model_state_dict"]
+    wanted = dimensions if isinstance(dimensions, dict) else {}
+    if not all(isinstance(wanted.get(name), int) for name in _DIMENSIONS) or not isinstance(tensors, dict):
+        raise ModelError(f"{path} is not a checkpoint of openai-whisper: its 'dims' are not those of a Whisper")
+    config: dict[str, Any] = {"model_type": "whisper"}
+    config |= {ours: wanted[theirs] for theirs, ours in _DIMENSIONS.items()}
+    config["encoder_ffn_dim"] = config["decoder_ffn_dim"] = 4 * config["d_model"]
+    return Contents(config, {}, lambda: _renamed(tensors, path))
+
+
+def _renamed(tensors: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
+    from aligner.models.formats.transformers import tensors_only
+
+    return {renamed(name): tensor for name, tensor in tensors_only(tensors, path).items()}
+
+
+def renamed(name: str) -> str:
+    """transformers' name of a parameter.
+
+    Examples
+    --------
+    >>> renamed("decoder.blocks.3.cross_attn.query.weight")
+    'model.decoder.layers.3.encoder_attn.q_proj.weight'
+    """
+    for theirs, ours in _NAMES:
+        name = re.sub(theirs, ours, name)
+    return name
+
+
+def unpickled(path: Path) -> Any:
+    """Tensors and plain values of a file that torch saved; mapped, where it is of the newer kind.
+
+    Raises
+    ------
+    ModelError
+        Damaged, or it would run code.
+    """
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        named = re.search(r"(?:GLOBAL|global|Unsupported class) ([\w.]+)", str(error))
+        what = f" ({named[1]})" if named else ""
+        raise ModelError(
+            f"{path} is not read: it is damaged, or asks for more than tensors{what}, so it could run any program; "
+            "get the checkpoint from its author again"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise ModelError(f"{path} is damaged or cut short: {str(error).partition(chr(10))[0][:160]}") from None

@@ -1,0 +1,109 @@
+"""Folders of transformers: `config.json` and `model.safetensors` or `pytorch_model.bin`, in one piece or several."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aligner.errors import ModelError
+from aligner.models.formats import Contents
+
+if TYPE_CHECKING:
+    import torch
+
+WHOLE = ("model.safetensors", "pytorch_model.bin")
+
+
+def read_json(path: Path, optional: bool = False) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Parameters
+    ----------
+    path : Path
+    optional : bool
+        A file that is not there is empty.
+
+    Raises
+    ------
+    ModelError
+        Missing, or not a JSON object.
+    """
+    if optional and not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"cannot read {path}: {str(error).partition(chr(10))[0][:160]}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} holds no JSON object")
+    return found
+
+
+def owns(path: Path) -> bool:
+    """Whether a path is a folder of transformers."""
+    return (path / "config.json").is_file() and _first(path) is not None
+
+
+def _first(path: Path) -> Path | None:
+    names = (name for whole in WHOLE for name in (whole, f"{whole}.index.json"))
+    return next((path / name for name in names if (path / name).is_file()), None)
+
+
+def read(path: Path) -> Contents:
+    """Config of a transformers folder.
+
+    Raises
+    ------
+    ModelError
+        JSON that cannot be read.
+    """
+    config = read_json(path / "config.json")
+    # Before transformers 4.28 these settings were part of the config.
+    generation = {**config, **read_json(path / "generation_config.json", optional=True)}
+    return Contents(config, generation, lambda: _weights(path), path)
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    first = _first(path)
+    assert first is not None  # `owns` has seen it
+    if first.suffix != ".json":
+        return _tensors(first)
+    pieces = read_json(first).get("weight_map")
+    names = set(pieces.values()) if isinstance(pieces, dict) else set()
+    if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
+        raise ModelError(f"{first} does not say which files hold the weights")
+    found: dict[str, torch.Tensor] = {}
+    for name in sorted(names):
+        found |= _tensors(path / name)
+    return found
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: the checkpoint is not complete")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} is damaged or cut short: {str(error)[:160]}") from None
+    from aligner.models.formats.openai import unpickled
+
+    return tensors_only(unpickled(path), path)
+
+
+def tensors_only(found: Any, path: Path) -> dict[str, torch.Tensor]:
+    """A dictionary of tensors, or an error.
+
+    Raises
+    ------
+    ModelError
+    """
+    import torch
+
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ModelError(f"{path} holds something else than named tensors")
+    return found

@@ -1,0 +1,66 @@
+"""From a name to a model: found, read, and given to the adapter of its family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aligner.errors import ModelError, SettingError
+from aligner.models.base import SpeechModel
+from aligner.models.checkpoint import Checkpoint, open_checkpoint
+from aligner.registry import Registry
+
+DTYPES = ("float32", "bfloat16", "float16")
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+# Adapters by `model_type` of the config; called with a checkpoint, a torch.device and a torch.dtype.
+model_families: Registry[Callable[[Checkpoint, Any, Any], SpeechModel]] = Registry("model family")
+
+
+@model_families.register("whisper")
+def _whisper(checkpoint: Checkpoint, device: Any, dtype: Any) -> SpeechModel:
+    from aligner.models.whisper import WhisperModel
+
+    return WhisperModel(checkpoint, device, dtype)
+
+
+def load_model(
+    name: str = "embedded", device: str = "cpu", dtype: str = "float32", threads: int | None = None
+) -> SpeechModel:
+    """Load a model by name.
+
+    Parameters
+    ----------
+    name : str
+        "embedded", or what `aligner.models.find.find` finds.
+    device : str
+        "cpu", "cuda", "cuda:1", "mps" or "xpu".
+    dtype : str
+        "float32", "bfloat16" or "float16".
+    threads : int, optional
+        CPU threads.
+
+    Raises
+    ------
+    ModelError
+        Unknown name, broken checkpoint, family without an adapter.
+    SettingError
+        Unknown device or dtype.
+    """
+    if dtype not in DTYPES:
+        raise SettingError(f"unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+    if device.partition(":")[0] not in DEVICES:
+        raise SettingError(f"unknown device {device!r}: choose one of {', '.join(DEVICES)}")
+    if threads is not None and threads < 1:
+        raise SettingError(f"{threads} threads cannot compute anything: give 1 or more")
+    checkpoint = open_checkpoint(name)
+    family = checkpoint.config.get("model_type")
+    if family not in model_families:
+        raise ModelError(f"model {name!r} is of the family {family!r}; supported: {', '.join(model_families)}")
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingError(f"device {device!r} asked for, but torch sees no GPU: use --device cpu")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return model_families[str(family)](checkpoint, torch.device(device), getattr(torch, dtype))

@@ -1,0 +1,337 @@
+"""Whisper's encoder and decoder in plain torch, parameters named as in transformers.
+
+Built for what an aligner asks: the states after every encoder layer, a decoder
+whose cross-attention keys and values are projected once for a window, and the
+queries that score them, seen without hooks.
+
+Conventions
+-----------
+Tensors are (batch, positions, width), inside attention (batch, heads,
+positions, width of a head). `memory` is what the decoder's layers hold of the
+encoder states: a tuple of (keys, values) for each.
+
+References
+----------
+Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision",
+2022, section 2.2; Vaswani et al., "Attention Is All You Need", 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values, or queries and keys
+Memory = tuple[Pair, ...]
+
+# "quick_gelu" and the like do not occur in Whisper, but config.json names its function.
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "silu": functional.silu,
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers that make a network, under transformers' names in `config.json`."""
+
+    d_model: int
+    vocab_size: int
+    num_mel_bins: int
+    encoder_layers: int
+    decoder_layers: int
+    encoder_attention_heads: int
+    decoder_attention_heads: int
+    encoder_ffn_dim: int
+    decoder_ffn_dim: int
+    max_source_positions: int = 1500
+    max_target_positions: int = 448
+    activation_function: str = "gelu"
+    scale_embedding: bool = False
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Shape:
+        """The shape that a checkpoint's config describes.
+
+        Raises
+        ------
+        KeyError
+            A number is missing.
+        """
+        return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config or name in _NEEDED})
+
+
+_NEEDED = tuple(name for name in Shape.__dataclass_fields__ if not hasattr(Shape, name))
+
+
+class Attention(nn.Module):
+    """Multi-head attention; keys have no bias."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def split(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(batch, positions, width) to (batch, heads, positions, width of a head)."""
+        return hidden.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def queries(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Queries of positions that look."""
+        return self.split(self.q_proj(hidden))
+
+    def memory(self, states: torch.Tensor) -> Pair:
+        """Keys and values of positions that are looked at."""
+        return self.split(self.k_proj(states)), self.split(self.v_proj(states))
+
+    def mixed(self, queries: torch.Tensor, memory: Pair, causal: bool = False) -> torch.Tensor:
+        """Values mixed by attention, projected."""
+        mixed = functional.scaled_dot_product_attention(queries, *memory, is_causal=causal)
+        output: torch.Tensor = self.out_proj(mixed.transpose(1, 2).flatten(-2))
+        return output
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each after its norm and added to what came in."""
+
+    def __init__(self, width: int, heads: int, inner: int, activation: str) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[activation]
+        self.self_attn = Attention(width, heads)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(batch, positions, width) to the same."""
+        normed = self.self_attn_layer_norm(hidden)
+        hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), self.self_attn.memory(normed))
+        return self.fed_forward(hidden)
+
+    def fed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The second half of a layer."""
+        output: torch.Tensor = hidden + self.fc2(self.activation(self.fc1(self.final_layer_norm(hidden))))
+        return output
+
+
+class Encoder(nn.Module):
+    """Two convolutions, positions, layers, a norm."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.d_model
+        self.conv1 = nn.Conv1d(shape.num_mel_bins, width, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(shape.max_source_positions, width)
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, shape.encoder_attention_heads, shape.encoder_ffn_dim, shape.activation_function)
+            for _ in range(shape.encoder_layers)
+        )
+        self.layer_norm = nn.LayerNorm(width)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Encode log-mel features.
+
+        Parameters
+        ----------
+        features : tensor, shape (batch, feature frames, channels)
+            At most twice `max_source_positions` frames.
+
+        Returns
+        -------
+        (states, layers)
+            States (batch, frames, width) after the final norm, and after each layer before it.
+        """
+        hidden = functional.gelu(self.conv1(features.transpose(1, 2)))
+        # Frames first in memory too, or every layer after this one works across strides.
+        hidden = functional.gelu(self.conv2(hidden)).transpose(1, 2).contiguous()
+        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
+        after = []
+        for layer in self.layers:
+            hidden = layer(hidden)
+            after.append(hidden)
+        return self.layer_norm(hidden), tuple(after)
+
+
+class DecoderLayer(EncoderLayer):
+    """An encoder layer with cross-attention between its halves."""
+
+    def __init__(self, width: int, heads: int, inner: int, activation: str) -> None:
+        super().__init__(width, heads, inner, activation)
+        self.encoder_attn = Attention(width, heads)
+        self.encoder_attn_layer_norm = nn.LayerNorm(width)
+
+    def looking(self, hidden: torch.Tensor, past: Past | None, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The layer up to its cross-attention: hidden states and queries."""
+        normed = self.self_attn_layer_norm(hidden)
+        memory = self.self_attn.memory(normed)
+        if past is not None:
+            memory = past.extended(index, memory)
+        several = hidden.shape[1] > 1  # one position sees all that came before; several are the first ones
+        hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), memory, causal=several)
+        return hidden, self.encoder_attn.queries(self.encoder_attn_layer_norm(hidden))
+
+    def answered(self, hidden: torch.Tensor, queries: torch.Tensor, memory: Pair) -> torch.Tensor:
+        """The rest of it."""
+        return self.fed_forward(hidden + self.encoder_attn.mixed(queries, memory))
+
+
+class Past:
+    """Keys and values of tokens that a decoder has read, in room that was made once.
+
+    Parameters
+    ----------
+    shape : Shape
+    batch : int
+    like : tensor
+        Of the dtype and on the device wanted.
+    """
+
+    def __init__(self, shape: Shape, batch: int, like: torch.Tensor) -> None:
+        heads = shape.decoder_attention_heads
+        size = (shape.decoder_layers, 2, batch, heads, shape.max_target_positions, shape.d_model // heads)
+        self._kept = like.new_empty(size)
+        self.length = 0
+
+    def extended(self, layer: int, new: Pair) -> Pair:
+        """All keys and values of a layer after new ones; `length` moves when the whole pass is done."""
+        stop = self.length + new[0].shape[2]
+        keys, values = self._kept[layer]
+        keys[:, :, self.length : stop], values[:, :, self.length : stop] = new
+        return keys[:, :, :stop], values[:, :, :stop]
+
+
+class Decoder(nn.Module):
+    """Tokens and positions, layers, a norm; the output layer is the embedding."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.scale = shape.d_model**0.5 if shape.scale_embedding else 1.0
+        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.d_model)
+        self.embed_positions = nn.Embedding(shape.max_target_positions, shape.d_model)
+        self.layers = nn.ModuleList(
+            DecoderLayer(shape.d_model, shape.decoder_attention_heads, shape.decoder_ffn_dim, shape.activation_function)
+            for _ in range(shape.decoder_layers)
+        )
+        self.layer_norm = nn.LayerNorm(shape.d_model)
+
+    def memory(self, states: torch.Tensor) -> Memory:
+        """Keys and values of encoder states (batch, frames, width) for every layer."""
+        return tuple(layer.encoder_attn.memory(states) for layer in self._layers)
+
+    @property
+    def _layers(self) -> Sequence[DecoderLayer]:
+        return self.layers  # type: ignore[return-value]
+
+    def _embedded(self, ids: torch.Tensor, past: Past | None) -> torch.Tensor:
+        first = past.length if past is not None else 0
+        embedded: torch.Tensor = self.embed_tokens(ids) * self.scale
+        return embedded + self.embed_positions.weight[first : first + ids.shape[1]]
+
+    def forward(
+        self, ids: torch.Tensor, memory: Memory, past: Past | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Read tokens.
+
+        Parameters
+        ----------
+        ids : int tensor, shape (batch, positions)
+            After those in `past` one at a time, or all at once.
+        memory : Memory
+        past : Past, optional
+            Grows by these tokens.
+
+        Returns
+        -------
+        (hidden, queries)
+            Output (batch, positions, width) after the final norm, and the cross-attention queries of each layer.
+        """
+        hidden = self._embedded(ids, past)
+        queries = []
+        for index, (layer, pair) in enumerate(zip(self._layers, memory, strict=True)):
+            hidden, looking = layer.looking(hidden, past, index)
+            queries.append(looking)
+            hidden = layer.answered(hidden, looking, pair)
+        if past is not None:
+            past.length += ids.shape[1]
+        return self.layer_norm(hidden), tuple(queries)
+
+    def queries(self, ids: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, ...]:
+        """Cross-attention queries of each layer alone: the pass ends at the last one."""
+        hidden = self._embedded(ids, None)
+        queries = []
+        for index, (layer, pair) in enumerate(zip(self._layers, memory, strict=True)):
+            hidden, looking = layer.looking(hidden, None, index)
+            queries.append(looking)
+            if index + 1 < len(self._layers):
+                hidden = layer.answered(hidden, looking, pair)
+        return tuple(queries)
+
+    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores of every token of the vocabulary, float32."""
+        return functional.linear(hidden, self.embed_tokens.weight).float()
+
+
+class Whisper(nn.Module):
+    """Encoder and decoder.
+
+    Parameters
+    ----------
+    shape : Shape
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder = Encoder(shape)
+        self.decoder = Decoder(shape)
+
+
+def cross_scores(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Scaled scores before the softmax, float32, shape (batch, heads, positions, frames).
+
+    Parameters
+    ----------
+    queries : tensor, shape (batch, heads, positions, width of a head)
+    keys : tensor, shape (batch, heads, frames, width of a head)
+    """
+    return torch.matmul(queries.float() * queries.shape[-1] ** -0.5, keys.float().transpose(-1, -2))
+
+
+def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, dtype: torch.dtype) -> Whisper:
+    """A network that holds given weights; nothing is initialised first.
+
+    Parameters
+    ----------
+    shape : Shape
+    weights : dict of tensors
+        Under transformers' names; others than the network's are left out.
+    device, dtype
+        Of the network; weights are converted.
+
+    Raises
+    ------
+    ValueError
+        A tensor is missing or has another shape than the config says.
+    """
+    with torch.device("meta"):
+        network = Whisper(shape)
+    wanted = network.state_dict()
+    held = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+    for name, blank in wanted.items():
+        if name not in held:
+            raise ValueError(f"it has no {name}")
+        if held[name].shape != blank.shape:
+            raise ValueError(f"{name} is {tuple(held[name].shape)}, not {tuple(blank.shape)} as its config says")
+    network.load_state_dict({name: held[name].to(device, dtype) for name in wanted}, assign=True)
+    return network.eval().requires_grad_(False)

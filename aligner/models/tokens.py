@@ -1,0 +1,246 @@
+"""Text to tokens and back, and which tokens are which word.
+
+Whisper's vocabulary is OpenAI's byte-level BPE. The multilingual
+`tokenizer.json` that circulates lacks the merge that makes " t" one token, so
+" the" becomes two tokens that the decoder never saw together; missing merges
+are put back, in the order of the vocabulary, as openai-whisper has them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aligner.core import Tokens, WordSpan
+from aligner.errors import ModelError, SettingError
+from aligner.models import known
+from aligner.models.find import EMBEDDED
+from aligner.timing.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
+
+if TYPE_CHECKING:
+    import tokenizers
+
+MULTILINGUAL = Path(__file__).parent / "multilingual.merges.txt"  # of openai-whisper, MIT licence
+UNITS = ("subword", "character")
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Text to ids and back.
+
+    Attributes
+    ----------
+    tokenizer : tokenizers.Tokenizer
+    special : dict
+        Ids of special tokens, such as "<|endoftext|>".
+    """
+
+    tokenizer: tokenizers.Tokenizer
+    special: dict[str, int]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without special tokens."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, broken byte sequences as U+FFFD."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+
+def read_vocabulary(folder: Path | None, vocab_size: int) -> Vocabulary:
+    """The vocabulary in a checkpoint's folder, or OpenAI's.
+
+    Parameters
+    ----------
+    folder : Path or None
+        With `tokenizer.json`, or `vocab.json` and `merges.txt`; OpenAI's vocabulary without them.
+    vocab_size : int
+        Rows of the checkpoint's embedding: tells OpenAI's vocabularies apart.
+
+    Raises
+    ------
+    ModelError
+        Damaged files, or none for a vocabulary of this size.
+    """
+    import tokenizers
+
+    written: dict[str, Any]
+    try:
+        if folder is not None and (folder / "tokenizer.json").is_file():
+            written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        elif folder is not None and (folder / "vocab.json").is_file():
+            written = _from_parts(folder)
+        else:
+            written = _of_openai(vocab_size)
+        if written["model"]["type"] == "BPE":
+            _put_back(written)
+        tokenizer = tokenizers.Tokenizer.from_str(json.dumps(written))
+        special = {token["content"]: int(token["id"]) for token in written["added_tokens"]}
+    except ModelError:
+        raise
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ModelError(f"the vocabulary in {folder} is damaged: {str(error)[:160] or type(error).__name__}") from None
+    return Vocabulary(tokenizer, special)
+
+
+def _put_back(written: dict[str, Any]) -> None:
+    """Add the merges that a vocabulary has tokens for and lacks."""
+    vocabulary, merges = written["model"]["vocab"], written["model"]["merges"]
+    pairs = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
+    special = {token["content"] for token in written["added_tokens"]}
+    missing = {t for t in vocabulary.keys() - {"".join(pair) for pair in pairs} - special if len(t) > 1}
+    if missing:
+        pairs += [_halves(token, vocabulary) for token in missing]
+        pairs.sort(key=lambda pair: vocabulary["".join(pair)])
+    written["model"]["merges"] = pairs
+
+
+def _halves(token: str, ranks: dict[str, int]) -> tuple[str, ...]:
+    """The last merge that makes a token, when earlier tokens are merged first."""
+    parts = list(token)
+    while len(parts) > 2:
+        joined = [ranks.get(a + b, len(ranks)) for a, b in itertools.pairwise(parts)]
+        best = min(range(len(joined)), key=joined.__getitem__)
+        parts[best : best + 2] = [parts[best] + parts[best + 1]]
+    return tuple(parts)
+
+
+def _from_parts(folder: Path) -> dict[str, Any]:
+    """`tokenizer.json` of a folder that has `vocab.json`, `merges.txt` and perhaps `added_tokens.json`."""
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    added = folder / "added_tokens.json"
+    special = json.loads(added.read_text(encoding="utf-8")) if added.is_file() else {}
+    special |= {token: index for token, index in vocabulary.items() if token.startswith("<|")}
+    return _written(vocabulary, [line for line in lines if line and not line.startswith("#version")], special)
+
+
+def _of_openai(vocab_size: int) -> dict[str, Any]:
+    """`tokenizer.json` of OpenAI's vocabulary with so many tokens."""
+    if vocab_size == known.ENGLISH_VOCABULARY:
+        found: dict[str, Any] = json.loads((EMBEDDED / "tokenizer.json").read_text(encoding="utf-8"))
+        return found
+    n_languages = vocab_size - 51865 + 99
+    if n_languages not in (99, 100):
+        raise ModelError(f"the checkpoint has no tokenizer.json, and nothing is known of {vocab_size} tokens")
+    merges = MULTILINGUAL.read_text(encoding="utf-8").splitlines()
+    tokens = [*_byte_symbols(), *(merge.replace(" ", "") for merge in merges), ""]
+    names = ["endoftext", "startoftranscript", *known.LANGUAGES[:n_languages], "translate", "transcribe"]
+    names += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    special = {f"<|{name}|>": len(tokens) + i for i, name in enumerate(names)}
+    return _written({token: i for i, token in enumerate(tokens)}, merges, special)
+
+
+def _written(vocabulary: dict[str, int], merges: list[str], special: dict[str, int]) -> dict[str, Any]:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    added = [{"id": i, "content": token, "special": True, **flags} for token, i in special.items()]
+    return {
+        "version": "1.0",
+        "added_tokens": sorted(added, key=lambda token: token["id"]),
+        "pre_tokenizer": level,
+        "decoder": level,
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": merges},
+    }
+
+
+def _byte_symbols() -> list[str]:
+    """GPT-2's printable stand-ins for bytes, in the order of their ids: printable bytes first."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(byte) for byte in printable] + [chr(256 + i) for i in range(256 - len(printable))]
+
+
+# --- words -------------------------------------------------------------------------------
+
+Encode = Callable[[str], list[int]]
+Decode = Callable[[Sequence[int]], str]
+
+
+def tokenize(text: str, encode: Encode, decode: Decode, units: str = "subword", language: str | None = None) -> Tokens:
+    """Tokens of a transcript and the rows of each of its words.
+
+    Parameters
+    ----------
+    text : str
+    encode, decode : callable
+        Of the model's vocabulary.
+    units : str
+        "subword" or "character".
+    language : str, optional
+        Some are written without spaces.
+
+    Raises
+    ------
+    SettingError
+        Unknown units.
+    """
+    if units not in UNITS:
+        raise SettingError(f"unknown units {units!r}: choose {' or '.join(UNITS)}")
+    if units == "character":
+        whole = encode
+
+        def encode(text: str) -> list[int]:
+            return [token for character in text for token in whole(character)]
+
+    spans = _unspaced if language in UNSPACED_LANGUAGES else _spaced
+    ids, words = spans(text, encode, decode, units)
+    return Tokens(tuple(ids), tuple(decode([token]) for token in ids), tuple(words))
+
+
+def _spaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[list[int], list[WordSpan]]:
+    ids: list[int] = []
+    words: list[WordSpan] = []
+    waiting = ""  # marks in front of the first word
+    for written in text.split():
+        # A text starts with a space in subwords, with its first character in characters (arXiv 2509.09987).
+        pieces = encode((" " if ids or units == "subword" else "") + written)
+        if not is_punctuation(written):
+            words.append(WordSpan(waiting + written, *_inner(pieces, len(ids), decode)))
+            waiting = ""
+        elif words:
+            last = words[-1]
+            words[-1] = WordSpan(f"{last.text} {written}", last.start, last.stop)
+        else:
+            waiting += written + " "
+        ids += pieces
+    return ids, words
+
+
+def _inner(pieces: list[int], offset: int, decode: Decode) -> tuple[int, int]:
+    """Rows of a word without its leading space and outer punctuation."""
+    groups = split_on_unicode(pieces, decode)
+    spoken = [(start, stop) for text, start, stop in groups if text.strip() and not is_punctuation(text)]
+    if not spoken:
+        return offset, offset + len(pieces)
+    return offset + spoken[0][0], offset + spoken[-1][1]
+
+
+def _unspaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[list[int], list[WordSpan]]:
+    """Scripts written without spaces: a word per group of tokens that spells whole characters."""
+    ids = encode(text.strip())
+    words: list[WordSpan] = []
+    waiting = ""  # marks that belong to the next word
+    glue = False
+    for piece, start, stop in split_on_unicode(ids, decode):
+        spelled = piece.strip()
+        latin = spelled.isascii() and spelled.isalnum()
+        if not spelled:
+            glue = False
+        elif is_punctuation(spelled) and (not words or unicodedata.category(spelled[0]) in ("Ps", "Pi")):
+            waiting += spelled
+        elif words and (is_punctuation(spelled) or (latin and glue and not piece.startswith(" "))):
+            last = words[-1]
+            words[-1] = WordSpan(last.text + spelled, last.start, stop if latin else last.stop)
+        else:
+            words.append(WordSpan(waiting + spelled, start, stop))
+            waiting = ""
+        if spelled:
+            glue = latin
+    if words and waiting:
+        words[-1] = WordSpan(words[-1].text + waiting, words[-1].start, words[-1].stop)
+    return ids, words
