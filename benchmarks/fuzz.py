@@ -169,7 +169,7 @@ def problem(alignment: Alignment, text: str | None, folder: Path) -> str:
     for name in formats:
         path = folder / f"out{formats[name].suffix}"
         try:
-            formats[name].write(alignment, path, WriterOptions(cues="word", token_tier=True, flag_tier=True))
+            formats[name].write(alignment, path, WriterOptions(cues="word", tiers=("tokens", "flags", "margins")))
             found = formats[name].read(path)
         except Exception as error:  # the point of a fuzzer is to find these
             return f"{name}: {type(error).__name__}: {error}"

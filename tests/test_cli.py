@@ -129,7 +129,7 @@ def test_token_and_flag_tiers(tmp_path: Path) -> None:
 
     run(TALK, "--text", TEXT, "--tier", "tokens", "--tier", "flags", "-o", tmp_path / "out.TextGrid")
     tiers = textgrid.openTextgrid(str(tmp_path / "out.TextGrid"), includeEmptyIntervals=False).tierNames
-    assert set(tiers) == {"words", "tokens", "flags"}
+    assert set(tiers) == {"segments", "words", "tokens", "flags"}
 
 
 def test_same_command_same_bytes(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_golden_file(name: str, update_golden: bool) -> None:
 def test_no_words_is_still_a_valid_file(name: str, tmp_path: Path) -> None:
     part = formats[name]
     path = tmp_path / f"x{part.suffix}"
-    part.write(Alignment((), 1.0), path, WriterOptions(token_tier=True, flag_tier=True))
+    part.write(Alignment((), 1.0), path, WriterOptions(tiers=("tokens", "flags", "margins")))
     assert part.read(path) == ()
 
 
@@ -93,7 +93,7 @@ def test_highlighting_marks_the_spoken_word(name: str, mark: str) -> None:
 
 
 def test_optional_tiers(tmp_path: Path) -> None:
-    formats["textgrid"].write(ALIGNMENT, tmp_path / "x.TextGrid", WriterOptions(token_tier=True, flag_tier=True))
+    formats["textgrid"].write(ALIGNMENT, tmp_path / "x.TextGrid", WriterOptions(tiers=("tokens", "flags", "margins")))
     assert [w.text for w in read_words(tmp_path / "x.TextGrid", "tokens")] == ["She", "had"]
     assert [(w.text, w.start) for w in read_words(tmp_path / "x.TextGrid", "flags")] == [("long", pytest.approx(0.9))]
 

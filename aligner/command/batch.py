@@ -124,7 +124,7 @@ def reference_scores(plan: Plan, job: Job, alignment: Alignment) -> str | None:
 
 def write(plan: Plan, job: Job, alignment: Alignment, found: Transcript | None) -> list[Path]:
     """Write every format of a job, each file whole or not at all; inputs are never overwritten."""
-    options = replace(plan.writer, stem=job.audio.stem.encode("utf-8", "replace").decode())
+    options = replace(plan.writer, stem=_readable(job.audio.stem))
     if plan.to_stdout:
         _to_stdout(render(plan.formats[0], alignment, options))
         return []
@@ -135,10 +135,17 @@ def write(plan: Plan, job: Job, alignment: Alignment, found: Transcript | None) 
         protect += [plan.reference, plan.reference / f"{job.name}.TextGrid"]
     written = []
     for name, path in outputs(plan, job):
+        media = os.path.abspath(job.audio), os.path.relpath(job.audio, path.parent)
+        linked = replace(options, media=(_readable(media[0]), _readable(media[1])))
         with atomic_write(path, [p for p in protect if os.path.isfile(p)]) as temporary:
-            formats[name].write(alignment, temporary, options)
+            formats[name].write(alignment, temporary, linked)
         written.append(path)
     return written
+
+
+def _readable(name: str) -> str:
+    """A file name that can be written into a file, though it may be no Unicode."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _to_stdout(data: bytes) -> None:

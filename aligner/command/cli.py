@@ -160,7 +160,18 @@ Examples:
 )
 @click.option("--highlight", is_flag=True, help="Mark each word in subtitles while it is spoken.")
 @click.option(
-    "--tier", "tiers", multiple=True, type=click.Choice(["tokens", "flags"]), help="Further TextGrid tiers; repeatable."
+    "--tier",
+    "tiers",
+    multiple=True,
+    type=click.Choice(["tokens", "flags", "margins"]),
+    help="Further TextGrid and ELAN tiers; repeatable.",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["written", "bare"]),
+    default="written",
+    show_default=True,
+    help="Words of TextGrid and ELAN tiers as written, or bare of the marks around them.",
 )
 @click.option(
     "--manifest",

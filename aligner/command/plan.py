@@ -122,8 +122,8 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
         writer=WriterOptions(
             **given,
             highlight=options["highlight"],
-            token_tier="tokens" in options["tiers"],
-            flag_tier="flags" in options["tiers"],
+            tiers=tuple(dict.fromkeys(options["tiers"])),
+            labels=options["labels"],
         ),
         settings=settings,
         loading={"name": options["model"], **{name: options[name] for name in ("device", "dtype", "threads")}},

@@ -25,8 +25,12 @@ class WriterOptions:
         Limits of a subtitle, see `aligner.subtitles.style.Style`; None for those of the language.
     highlight : bool
         Mark the word being spoken, where the format can.
-    token_tier, flag_tier : bool
-        Further TextGrid and ELAN tiers.
+    tiers : tuple of str
+        Further TextGrid and ELAN tiers: "tokens", "flags", "margins".
+    labels : str
+        Words of those files as "written", or "bare" of the marks around them.
+    media : (str, str) or None
+        Where the recording is, absolute and from the file that is written, for formats that link to it.
     stem : str
         Name of the recording, for formats that carry it.
     """
@@ -38,8 +42,9 @@ class WriterOptions:
     max_duration: float | None = None
     fps: float | None = None
     highlight: bool = False
-    token_tier: bool = False
-    flag_tier: bool = False
+    tiers: tuple[str, ...] = ()
+    labels: str = "written"
+    media: tuple[str, str] | None = None
     stem: str = "audio"
 
 

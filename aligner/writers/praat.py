@@ -1,13 +1,13 @@
-"""Praat TextGrid: a `words` tier, on request tokens and flags."""
+"""Praat TextGrid, its tiers in the order of `aligner.writers.tiers`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from aligner import textgrid
 from aligner.core import Alignment, Word
 from aligner.writers.base import WriterOptions, formats
+from aligner.writers.tiers import tiers
 
 
 class TextGrid:
@@ -18,12 +18,8 @@ class TextGrid:
 
     def write(self, alignment: Alignment, path: Path, options: WriterOptions) -> None:
         """See `Format`."""
-        tiers: list[tuple[str, tuple[Word, ...]]] = [("words", alignment.words)]
-        if options.token_tier:
-            tiers.append(("tokens", alignment.tokens))
-        if options.flag_tier:
-            tiers.append(("flags", tuple(replace(w, text=" ".join(w.flags)) for w in alignment.words if w.flags)))
-        textgrid.write_tiers(path, tiers, alignment.duration)
+        found = [(tier.name, tier.intervals) for tier in tiers(alignment, options)]
+        textgrid.write_tiers(path, found, alignment.duration)
 
     def read(self, path: Path) -> tuple[Word, ...]:
         """See `Format`."""

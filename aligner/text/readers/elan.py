@@ -8,10 +8,14 @@ from xml.etree import ElementTree
 from aligner.core import Cue
 from aligner.errors import InputError
 from aligner.text.readers.base import readers, utterances
+from aligner.textgrid import UTTERANCE_TIERS, WORD_TIERS
 
 
 class Elan:
-    """The tiers that depend on no other, as a speaker's utterances do, merged in time."""
+    """The tiers that depend on no other, as a speaker's utterances do, merged in time.
+
+    Where some of them are called what tiers of utterances or words usually are, those alone.
+    """
 
     def recognises(self, text: str) -> bool:
         """See `Reader`."""
@@ -23,10 +27,11 @@ class Elan:
             # The declaration may name the encoding of the bytes that this text was read from.
             root = ElementTree.fromstring(text[text.index("<ANNOTATION_DOCUMENT") :])
             slots = {slot.attrib["TIME_SLOT_ID"]: slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
+            tiers = [tier for tier in root.iter("TIER") if "PARENT_REF" not in tier.attrib]
+            named = [tier for tier in tiers if tier.attrib["TIER_ID"].lower() in (*UTTERANCE_TIERS, *WORD_TIERS)]
             entries = [
                 (slots[part.attrib["TIME_SLOT_REF1"]], slots[part.attrib["TIME_SLOT_REF2"]], part)
-                for tier in root.iter("TIER")
-                if "PARENT_REF" not in tier.attrib
+                for tier in named or tiers
                 for part in tier.iter("ALIGNABLE_ANNOTATION")
             ]
             return utterances(
