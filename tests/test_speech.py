@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from aligner.audio.sound import Sound, listen, speech_probabilities
 from aligner.audio.speech import Region, hysteresis, regions, speech_regions, uncovered, windows
 from aligner.core import Audio, Word
 from aligner.errors import SettingError
+from benchmarks import mixtures
 
 RATE = 16_000
 
@@ -143,8 +145,10 @@ def test_noise_before_the_first_word_is_no_speech(cases: Path) -> None:
 
 
 @pytest.mark.parametrize("level", [1e-4, 0.01, 0.3])
-def test_noise_alone_is_no_speech(level: float) -> None:
-    assert sum(region.duration for region in speech_regions(sound_of(noise(20.0, 0, level)))) < 1.0
+@pytest.mark.parametrize("kind", [mixtures.noise, mixtures.pink, mixtures.music])
+def test_noise_and_music_are_no_speech(kind: Callable[..., np.ndarray], level: float) -> None:
+    samples = level * kind(30 * RATE, np.random.default_rng(0))
+    assert sum(region.duration for region in speech_regions(sound_of(samples.astype(np.float32)))) < 2.0
 
 
 def test_an_unknown_detector_is_refused() -> None:

@@ -22,7 +22,8 @@ FRAME = 512  # samples per probability
 SECONDS = FRAME / RATE  # per probability
 _CONTEXT = 64  # samples before a frame that it is read with
 # The network overlooks speech far below full scale: half a talk at -26 dB lost a sixth of its words. Heard at these
-# gains too, clipped, none is lost, and little more noise or music passes for speech.
+# gains too, none is lost, and hardly more noise or music passes for speech as long as a gain counts only where it does
+# not clip.
 _GAINS = (1.0, 10.0, 100.0)
 
 
@@ -63,7 +64,7 @@ class SpeechProbability:
     Parameters
     ----------
     gains : tuple of float
-        The recording is heard at each, the likeliest counts.
+        The recording is heard at each; of those that do not clip a frame, the likeliest counts. The first always does.
     """
 
     def __init__(self, gains: tuple[float, ...] = _GAINS) -> None:
@@ -88,11 +89,15 @@ class SpeechProbability:
         self._waiting = waiting[count * FRAME :]
         if not count:
             return np.zeros(0, np.float32)
-        heard = np.clip(waiting[: count * FRAME + _CONTEXT] * self._gains, -1, 1)
+        heard = waiting[: count * FRAME + _CONTEXT]
+        peaks = np.abs(heard[_CONTEXT:].reshape(count, FRAME)).max(1)
+        heard = np.clip(heard * self._gains, -1, 1)
         frames = np.lib.stride_tricks.sliding_window_view(heard, _CONTEXT + FRAME, axis=1)[:, ::FRAME]
         with torch.inference_mode():
             found, self._state = _network()(torch.from_numpy(frames.copy()), self._state)
-        probabilities: NDArray[np.float32] = found.numpy().max(0)
+        counts = peaks * self._gains <= 1
+        counts[0] = True
+        probabilities: NDArray[np.float32] = np.where(counts, found.numpy(), 0).max(0)
         return probabilities
 
     def finish(self) -> NDArray[np.float32]:
