@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from pathlib import Path as Folder
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aligner.core import Path, TokenFrameMap, Tokens, WordSpan
+from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import SettingError
+from aligner.text.clusters import clusters
+from aligner.text.matching import letters
+from aligner.text.spacing import as_written, running
 from aligner.timing.path import warp
 from aligner.timing.words import (
     TRIM_SHARE,
@@ -237,6 +241,20 @@ def test_every_word_is_there_once_in_order_in_its_own_spelling(language: str, un
         assert not is_punctuation(spoken)
         previous = word.stop
     assert not any(is_punctuation(word.text) for word in tokens.words)
+
+
+@pytest.mark.parametrize("language", ["th", "my", "lo", "ja"])
+def test_no_word_ends_inside_a_cluster_and_the_spaces_of_the_transcript_stay(language: str, model: Any) -> None:
+    text = {**SENTENCES, "lo": "ສະບາຍດີ ເຈົ້າຊື່ຫຍັງ ຂ້ອຍບໍ່ເຂົ້າໃຈ"}[language]
+    if language == "th":
+        text = (Folder(__file__).parent / "data" / "cases" / "thai.txt").read_text(encoding="utf-8").strip()
+    spans = model.tokenize(text, language=language).words
+    words = [Word(span.text, k, k + 1) for k, span in enumerate(spans)]
+    assert len(words) > len(text.split())
+    ends = set(itertools.accumulate(len(part) for part in clusters(letters(text))))
+    assert set(itertools.accumulate(len(letters(word.text)) for word in words)) <= ends
+    assert not any(unicodedata.category(word.text[0])[0] == "M" for word in words)
+    assert running(as_written(words, text, ())) == text
 
 
 def test_marks_stay_outside_the_rows_of_their_word(model: Any) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from aligner.core import Tokens, WordSpan
 from aligner.errors import ModelError, SettingError
 from aligner.models import known
 from aligner.models.find import EMBEDDED
+from aligner.text.clusters import clusters
 from aligner.timing.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
 
 if TYPE_CHECKING:
@@ -221,12 +222,12 @@ def _inner(pieces: list[int], offset: int, decode: Decode) -> tuple[int, int]:
 
 
 def _unspaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[list[int], list[WordSpan]]:
-    """Scripts written without spaces: a word per group of tokens that spells whole characters."""
+    """Scripts written without spaces: a word per group of tokens that spells whole clusters of characters."""
     ids = encode(text.strip())
     words: list[WordSpan] = []
     waiting = ""  # marks that belong to the next word
     glue = False
-    for piece, start, stop in split_on_unicode(ids, decode):
+    for piece, start, stop in _whole(split_on_unicode(ids, decode)):
         spelled = piece.strip()
         latin = spelled.isascii() and spelled.isalnum()
         if not spelled:
@@ -244,3 +245,16 @@ def _unspaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[li
     if words and waiting:
         words[-1] = WordSpan(words[-1].text + waiting, words[-1].start, words[-1].stop)
     return ids, words
+
+
+def _whole(groups: Sequence[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+    """Groups of tokens, joined where one ends inside a cluster: a vowel sign is no word."""
+    ends = set(itertools.accumulate(map(len, clusters("".join(text for text, _, _ in groups)))))
+    spelled, first, place = "", 0, 0
+    for text, start, stop in groups:
+        first = first if spelled else start
+        spelled += text
+        place += len(text)
+        if place in ends:
+            yield spelled, first, stop
+            spelled = ""
