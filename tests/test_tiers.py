@@ -20,7 +20,7 @@ from aligner.text.transcript import read_transcript
 from aligner.writers import WriterOptions, formats
 from aligner.writers.tiers import bare, tiers
 
-SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+CASES = Path(__file__).parent / "data" / "cases"
 TEXT = "She had your dark suit. In greasy wash water all year, every year!"
 WORDS = tuple(
     Word(text, i * 0.4 + 0.1, i * 0.4 + 0.4, flags=("long",) if i == 2 else (), margin=0.02 if i else None)
@@ -114,14 +114,14 @@ def test_bare_words(written: str, label: str) -> None:
 
 
 def test_the_recording_is_linked_from_where_the_file_lies(tmp_path: Path) -> None:
-    talk = tmp_path / "in" / "talk [1].flac"
+    talk = tmp_path / "in" / "talk [1].wav"
     talk.parent.mkdir()
-    shutil.copy(SAMPLES / "kitchen.flac", talk)
-    command = [str(talk), "--text", str(SAMPLES / "kitchen.txt"), "-o", str(tmp_path / "out" / "more" / "x.eaf"), "-q"]
+    shutil.copy(CASES / "en.wav", talk)
+    command = [str(talk), "--text", str(CASES / "en.txt"), "-o", str(tmp_path / "out" / "more" / "x.eaf"), "-q"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     linked = Eaf(str(tmp_path / "out" / "more" / "x.eaf")).get_linked_files()[0]
-    assert linked["RELATIVE_MEDIA_URL"] == "../../in/talk [1].flac"
+    assert linked["RELATIVE_MEDIA_URL"] == "../../in/talk [1].wav"
     assert os.path.samefile(linked["MEDIA_URL"].removeprefix("file://"), talk)
 
 
