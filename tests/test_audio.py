@@ -16,6 +16,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+import aligner
 from aligner.audio import container
 from aligner.audio import read as audio
 from aligner.audio.read import AUDIO_SUFFIXES, doubts, duration, read_audio, stream, tracks
@@ -116,6 +117,9 @@ def test_a_recording_that_a_crash_left_without_its_size_is_read_with_a_warning(c
     assert found.duration == duration(path) == pytest.approx(7.24, abs=0.01)
     assert np.abs(found.samples[-8000:]).max() > 0 and np.abs(found.samples[:8000]).max() > 0.05
     assert len(doubts(path)) == 1 and "does not say how long it is" in doubts(path)[0] and "7.2 s" in doubts(path)[0]
+    aligned = aligner.align(path, language="en")
+    assert aligned.words[0].text == "Please" and aligned.words[-1].text == "city."
+    assert "does not say how long it is" in aligned.provenance["warnings"][0]
 
 
 def size_at(content: bytes, suffix: str) -> tuple[int, str]:
@@ -378,6 +382,8 @@ def test_a_track_that_starts_late_keeps_the_time_of_its_video(cases: Path) -> No
     assert np.abs(found[: round(3.95 * 16_000)]).max() == 0
     first = float(np.flatnonzero(np.abs(found) > 0.05)[0]) / 16_000
     assert first == pytest.approx(4.05, abs=0.05)
+    (word, *_) = aligner.align(cases / "delay4_en.mkv", language="en").words
+    assert word.text == "Please" and word.start == pytest.approx(4.05, abs=0.1)
 
 
 @needs_ffmpeg

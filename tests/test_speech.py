@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import aligner
 from aligner.audio.level import STEP, active, longest_pause, loudness
 from aligner.audio.read import read_audio
 from aligner.audio.recording import Recording, of_audio, of_file
@@ -25,6 +26,7 @@ from aligner.audio.sound import Sound, listen, speech_probabilities
 from aligner.audio.speech import Region, hysteresis, regions, speech_regions, uncovered, windows
 from aligner.core import Audio, Word
 from aligner.errors import SettingError
+from aligner.metrics.words import normalise
 from benchmarks import mixtures
 
 RATE = 16_000
@@ -137,6 +139,12 @@ def test_speech_after_a_bump_is_not_lost(cases: Path) -> None:
     outside = [t for t in speaking if not any(r.start <= t < r.end for r in speech_regions(heard, "energy"))]
     assert len(outside) * SECONDS > 2
     assert all(any(r.start <= t < r.end for r in speech_regions(heard)) for t in speaking)
+
+
+def test_words_after_a_bump_are_recognised(cases: Path) -> None:
+    found = aligner.align(cases / "bump_cut.flac", language="en")
+    words = " ".join(normalise(word.text) for word in found.words)
+    assert words.endswith("saying a bunch of different words that i did not say in the original one")
 
 
 def test_noise_before_the_first_word_is_no_speech(cases: Path) -> None:
