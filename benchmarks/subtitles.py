@@ -46,6 +46,9 @@ def faster_whisper(model: Path, folder: Path, recordings: Sequence[Path]) -> Non
 
 def stable_ts(model: Path, folder: Path, recordings: Sequence[Path]) -> None:
     """Its own writer, a segment a subtitle."""
+    from aligner.guard import import_torchaudio
+
+    import_torchaudio()
     import stable_whisper
 
     loaded = stable_whisper.load_faster_whisper(str(model), device="cpu", compute_type="float32")

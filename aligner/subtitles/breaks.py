@@ -44,29 +44,28 @@ _PARTICLES = {
 }  # fmt: skip
 # And these lean on what follows: articles, possessives, subject pronouns, modal verbs, negations.
 _LEANING = {
-    "en": "a an the my your his her its our their this these those every each no some any i you he she it we they "
-    "will would shall should can could may might must not very too i'm you're he's she's it's we're they're "
-    "i've you've we've they've i'll you'll he'll she'll we'll they'll i'd you'd mr mrs ms dr prof st",
-    "de": "ein eine einen einem einer eines den dem des mein meine dein seine ihr ihre unser kein keine ich du er "
-    "sie es wir nicht sehr dr prof herr frau",
-    "fr": "un une le la les l mon ma mes ton ta tes son sa ses notre votre leur leurs ce cet cette ces je tu il "
-    "elle on nous vous ils elles ne très m mme dr",
-    "es": "un una unos unas el la los las lo mi mis tu tus su sus este esta estos estas yo no se me te muy sr sra "
-    "dr",
-    "it": "un uno una il lo la i gli le mio mia tuo tua suo sua questo questa io non si mi ti molto sig dott",
-    "pt": "um uma o os as meu minha teu tua seu sua este esta eu não se me muito sr sra dr",
-    "nl": "een de het mijn jouw zijn haar ons onze hun deze dit ik je jij hij zij ze we wij niet zeer dhr mevr dr",
+    "en": "a an the my your its our their every each i he she we they will would shall should can could may might "
+    "i'm you're he's she's it's we're they're i've you've we've they've i'll you'll he'll she'll we'll "
+    "they'll i'd you'd mr mrs ms dr prof st",
+    "de": "ein eine einen einem einer eines den dem des mein meine dein seine ihre unser kein keine ich du er wir "
+    "dr prof herr frau",
+    "fr": "un une le la les l mon ma mes ton ta tes son sa ses leur leurs ce cet cette ces je tu ils ne m mme dr",
+    "es": "un una unos unas el la los las lo mi mis tu tus su sus yo se me te sr sra dr",
+    "it": "un uno una il lo la i gli le mio mia tuo tua suo sua si mi ti sig dott",
+    "pt": "um uma o os as meu minha teu tua seu sua se me sr sra dr",
+    "nl": "een de het mijn jouw zijn onze hun ik jij hij zij ze we wij dhr mevr dr",
 }  # fmt: skip
-# Auxiliaries do, unless they are the verb themselves.
-_AUXILIARIES = {
-    "en": "is are was were be been am has have had do does did",
-    "de": "ist sind war hat habe haben wird werden",
-    "fr": "est sont ont",
-    "es": "es son ha han",
-    "it": "è sono ha hanno",
-    "pt": "é são há",
-    "nl": "is heeft hebben",
-}
+# These often do: auxiliaries that may be the verb themselves, pronouns that may be objects.
+_EITHER = {
+    "en": "is are was were be been am has have had do does did his her this these those no some any you it must not "
+    "very too",
+    "de": "ist sind war hat habe haben wird werden ihr sie es nicht sehr",
+    "fr": "est sont ont notre votre il elle on nous vous elles très",
+    "es": "es son ha han este esta estos estas no muy",
+    "it": "è sono ha hanno questo questa io non molto",
+    "pt": "é são há este esta eu não muito",
+    "nl": "is heeft hebben haar ons deze dit je niet zeer",
+}  # fmt: skip
 _TITLES = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "sr", "sra", "dott", "sig", "dhr", "mme"})
 
 
@@ -104,7 +103,7 @@ def cost(before: str, after: str, language: str, space: bool = True) -> float:
         return _unspaced(*kinds, space)
     if _plain(after) in _words(language)[0]:
         return PHRASE
-    if _plain(before) in _AUXILIARIES.get(language, "").split():
+    if _plain(before) in _EITHER.get(language, "").split():
         return CLOSE
     names = before[:1].isupper() and after[:1].isupper() and language != "de"  # German writes all nouns so
     return CLOSE if names else WORD
