@@ -108,8 +108,8 @@ class Cue:
     start, end : float
         Seconds, as the file has them: rough, and of another cut perhaps.
     shown : str
-        What a subtitle shows, in lines, with `<i>`, `<b>`, `<u>` for its type;
-        empty where the file holds no subtitles.
+        What a subtitle shows, in lines, with `<i>`, `<b>`, `<u>` for its type
+        and `{\\an8}` for its place; empty where the file holds no subtitles.
     """
 
     text: str

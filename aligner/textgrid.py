@@ -111,7 +111,10 @@ def _interval_tiers(path: Path, source: str) -> dict[str, Any]:
     from praatio.utilities.errors import PraatioException
 
     try:
-        grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, duplicateNamesMode="rename")
+        # praatio would print its doubts on standard output.
+        grid = textgrid.openTextgrid(
+            str(path), includeEmptyIntervals=False, reportingMode="silence", duplicateNamesMode="rename"
+        )
     except (PraatioException, ValueError, IndexError, KeyError, AttributeError, TypeError, OSError) as error:
         raise InputError(f"{source} is not a TextGrid that praatio reads ({type(error).__name__})") from error
     return {t.name: t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)}

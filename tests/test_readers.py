@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,38 @@ def test_times_that_stand_alone_or_before_a_name() -> None:
     assert read_transcript("[1:02:03] Q. Who?\n[1:02:05] A. Me.", "x", ["speakers"]).text == "Who?\nMe."
 
 
+def test_damage_of_any_kind_is_read_or_named(capfd: pytest.CaptureFixture[str]) -> None:
+    rng = random.Random(0)
+    parts = [
+        "-->",
+        "\n\n",
+        "{\\",
+        "}",
+        "<",
+        "&#",
+        "999999999:99",
+        "[",
+        '"',
+        "1e999",
+        "NaN",
+        "-1",
+        "Dialogue: ",
+        "[Events]",
+    ]
+    refused = 0
+    for _ in range(600):
+        text = rng.choice(list(KINDS.values()))
+        for _ in range(rng.randrange(1, 6)):
+            at = rng.randrange(len(text) + 1)
+            text = text[:at] + (rng.choice(parts) if rng.random() < 0.5 else "") + text[at + rng.randrange(20) :]
+        try:
+            assert read_transcript(text, "x", ["speakers"]).text
+        except InputError:
+            refused += 1
+    assert 0 < refused < 600
+    assert capfd.readouterr().out == ""
+
+
 def test_questions_and_answers() -> None:
     assert clean("Q. Who came?\nA. I did.", ["speakers"]) == "Who came?\nI did."
     assert clean("A. Lincoln came.", ["speakers"]) == "A. Lincoln came."
@@ -257,6 +290,8 @@ def test_text_of_json_alone() -> None:
         ('{"segments": [{"text": "no times"}]}', "x: the transcript is JSON"), ('{"words": []}', "no \"text\""),
         (EAF.replace("</TIER>", "", 1), "ELAN"), (TEXTGRID_LONG.replace("xmin = 0", "xmin = none"), "TextGrid"),
         ("1\n00:00:00,000 --> 00:00:02,000\n \n", "is empty"),
+        (WHISPER.replace("6.0", "1e999"), "no number of seconds"),
+        (WHISPER.replace("3.0", "NaN"), "no number of seconds"),
         (TWO_TIERS, "which tier .* phones, x"),
     ],
 )  # fmt: skip

@@ -143,7 +143,7 @@ def test_languages_have_their_own_limits() -> None:
 
 SRT = """1
 00:00:00,100 --> 00:00:02,900
-Please open the kitchen window,
+{\\an8}Please open the kitchen window,
 because <i>the soup</i> is far too hot.
 
 2
@@ -173,7 +173,7 @@ def test_a_file_of_subtitles_keeps_its_cues_with_new_times() -> None:
     assert new[0].start == words[0].start and new[2].start == words[12].start
     assert new[0].start < new[1].start < new[1].end <= new[2].start
     ass = pysubs2.SSAFile.from_string(render("ass", found, WriterOptions()).decode())
-    assert ass[0].text == "Please open the kitchen window,\\Nbecause {\\i1}the soup{\\i0} is far too hot."
+    assert ass[0].text == "{\\an8}Please open the kitchen window,\\Nbecause {\\i1}the soup{\\i0} is far too hot."
     assert "<i>the soup</i>" in render("vtt", found, WriterOptions()).decode()
     assert "<u>soup</u>" in render("srt", found, WriterOptions(highlight=True)).decode()
     assert len(cues(found, cues="word")) == len(words)

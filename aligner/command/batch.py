@@ -54,7 +54,7 @@ def transcript(plan: Plan, job: Job) -> Transcript | None:
 def text_used(job: Job, found: Transcript | None) -> str:
     """A sentence on where the words come from."""
     if found is not None:
-        return f"words from {found.source}"
+        return f"words {f'of {len(found.cues)} cues ' if found.cues else ''}from {found.source}"
     beside = [job.audio.with_suffix(suffix) for suffix in SUFFIXES]
     unused = next((path for path in beside if path.is_file()), None)
     note = f"; {unused} is not used, --text {unused} would" if unused else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +9,7 @@ from itertools import pairwise
 from aligner.core import Cue
 from aligner.subtitles import breaks
 from aligner.subtitles.style import Style
+from aligner.text.readers.base import MARKUP
 
 KINDS = {
     "fast": "more characters a second than can be read",
@@ -24,7 +24,6 @@ KINDS = {
 }
 """Kinds of violations, and what each is."""
 
-_TYPE = re.compile(r"</?[biu]>")
 _ROUNDING = 0.0015  # seconds; files keep milliseconds, ASS hundredths
 
 
@@ -56,7 +55,7 @@ def violations(cues: Sequence[Cue], style: Style) -> Iterator[Violation]:
         In order of time, with what they show.
     style : Style
     """
-    texts = [[line.split() for line in _TYPE.sub("", cue.shown).split("\n")] for cue in cues]
+    texts = [[line.split() for line in MARKUP.sub("", cue.shown).split("\n")] for cue in cues]
     for k, (cue, lines) in enumerate(zip(cues, texts, strict=True)):
         following = cues[k + 1] if k + 1 < len(cues) else None
         before = texts[k - 1][-1] if k else []
@@ -73,7 +72,7 @@ def violations(cues: Sequence[Cue], style: Style) -> Iterator[Violation]:
 
 def _duration(cue: Cue, style: Style) -> Iterator[tuple[str, str]]:
     duration = cue.end - cue.start
-    width = style.width(" ".join(_TYPE.sub("", cue.shown).split("\n")))
+    width = style.width(" ".join(MARKUP.sub("", cue.shown).split("\n")))
     if width > style.max_cps * (duration + _ROUNDING):
         yield "fast", f"{width / max(duration, 1e-3):.1f} characters a second"
     if duration < style.min_duration - _ROUNDING:
@@ -93,7 +92,7 @@ def _gap(cue: Cue, following: Cue | None, style: Style) -> Iterator[tuple[str, s
 
 
 def _lines(cue: Cue, style: Style) -> Iterator[tuple[str, str]]:
-    lines = _TYPE.sub("", cue.shown).split("\n")
+    lines = MARKUP.sub("", cue.shown).split("\n")
     for line in lines:
         # A word alone in its line cannot be broken.
         if style.width(line) > style.max_chars and len(line.split()) > 1:

@@ -11,6 +11,7 @@ import numpy as np
 from aligner.core import Cue, Word
 from aligner.subtitles import breaks
 from aligner.subtitles.style import Style
+from aligner.text.readers.base import MARKUP
 from aligner.text.spacing import gap
 
 PAUSE = 1.0  # seconds of silence over which no subtitle reaches
@@ -219,5 +220,7 @@ def retimed(
             room = following - style.gap if following is not None else max(duration, end)
             found.append((start, min(end, room) if room > start else end))
         else:
-            found.append((start, leave(style, start, times[1], style.width(cue.shown), following, duration)))
+            found.append(
+                (start, leave(style, start, times[1], style.width(MARKUP.sub("", cue.shown)), following, duration))
+            )
     return found

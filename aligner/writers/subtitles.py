@@ -7,7 +7,6 @@ brackets in the words as markup and drops them.
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -16,10 +15,9 @@ from pathlib import Path
 from aligner.core import Alignment, Word
 from aligner.subtitles.layout import Block, Layout, retimed
 from aligner.subtitles.style import Style, style
+from aligner.text.readers.base import MARKUP
 from aligner.text.spacing import gap
 from aligner.writers.base import WriterOptions, formats, milliseconds
-
-_TYPE = re.compile(r"</?[biu]>")
 
 
 @dataclass(frozen=True)
@@ -154,9 +152,11 @@ class Subtitles:
 
     def _typed(self, text: str) -> str:
         """Text as a transcript shows it, its bold, italic and underlined type in this format's marks."""
-        parts, tags = _TYPE.split(text), _TYPE.findall(text)
+        parts, tags = MARKUP.split(text), MARKUP.findall(text)
         if self._name == "ass":
-            tags = [f"{{\\{tag[-2]}{0 if '/' in tag else 1}}}" for tag in tags]
+            tags = [tag if tag[0] == "{" else f"{{\\{tag[-2]}{0 if '/' in tag else 1}}}" for tag in tags]
+        elif self._name == "vtt":
+            tags = ["" if tag[0] == "{" else tag for tag in tags]  # its places are no part of the text
         marked = "".join(self._escape(part) + tag for part, tag in zip(parts, [*tags, ""], strict=True))
         return marked.replace("\n", "\\N") if self._name == "ass" else marked
 

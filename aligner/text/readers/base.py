@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+import math
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 from aligner.core import Cue
+from aligner.errors import InputError
 from aligner.registry import Registry
 
 PAUSE = 1.0  # seconds between words that end an utterance
@@ -17,7 +20,8 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,31
 _TAG_NAMES = "a|b|c|div|em|font|h[1-6]|i|lang|li|p|rt|ruby|s|small|span|strong|strike|sub|sup|tt|u|ul|v"
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:[.\s][^<>]*)?/?>|<(?:\d+:)?\d\d:\d\d[.,:]\d{{1,3}}>", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s*/?>|</p>\s*<p(?:\s[^<>]*)?>", re.IGNORECASE)
-_TYPE = re.compile(r"</?[biu]>", re.IGNORECASE)
+MARKUP = re.compile(r"</?[biu]>|\{\\an[1-9]\}", re.IGNORECASE)
+"""Marks that a subtitle keeps: bold, italic, underlined type, and its place as ASS and many players have it."""
 _UNDERLINE = re.compile(r"</?u>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]」』）]*$")
 
@@ -56,16 +60,34 @@ def unmarked(text: str) -> str:
 
 
 def displayed(text: str) -> str:
-    """What a subtitle shows: as `unmarked`, but bold, italic and underlined type keeps its tags."""
-    parts = _TYPE.split(text)
-    tags = _TYPE.findall(text)
+    """What a subtitle shows: as `unmarked`, but for `MARKUP`."""
+    parts = MARKUP.split(text)
+    tags = MARKUP.findall(text)
     marked = "".join(unmarked(part) + tag.lower() for part, tag in zip(parts, [*tags, ""], strict=True))
     return "\n".join(line for line in (line.strip() for line in marked.split("\n")) if line)
 
 
+def parsed(text: str, kind: str, **options: bool) -> list[Any]:
+    """Events of a text as pysubs2 reads them.
+
+    Raises
+    ------
+    InputError
+        It cannot.
+    """
+    import pysubs2
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of margins and layers, which nobody asks for here
+            return list(pysubs2.SSAFile.from_string(text, format_=kind, **options))
+    except (pysubs2.Pysubs2Error, ValueError, IndexError, KeyError, OverflowError) as error:
+        raise InputError(f"the transcript looks like {kind} subtitles but is damaged: {error}") from None
+
+
 def subtitles(shown: Iterable[tuple[float, float, str]]) -> tuple[Cue, ...]:
     """Cues from start, end and marked text, in order of time, each line once."""
-    marked = sorted(((start, max(start, end), text) for start, end, text in shown), key=lambda part: part[0])
+    marked = _in_order(shown)
     found: list[Cue] = []
     same = [_plain(a[2]) == _plain(b[2]) and a[2] != b[2] for a, b in pairwise(marked)]
     moving = 2 * sum(same) > len(marked)  # a mark goes from word to word: what is shown is one subtitle
@@ -78,8 +100,17 @@ def subtitles(shown: Iterable[tuple[float, float, str]]) -> tuple[Cue, ...]:
     return _unrolled([cue for cue in found if cue.shown])
 
 
+def _in_order(pieces: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """Pieces by their start; none ends before it starts, or starts before the recording."""
+    given = list(pieces)
+    if not all(math.isfinite(start) and math.isfinite(end) for start, end, _ in given):
+        raise InputError("the transcript has a time that is no number of seconds")
+    found = [(max(0.0, start), max(0.0, start, end), text) for start, end, text in given]
+    return sorted(found, key=lambda piece: piece[0])
+
+
 def _plain(text: str) -> str:
-    return unmarked(_TYPE.sub("", text))
+    return unmarked(MARKUP.sub("", text))
 
 
 def _unrolled(cues: Sequence[Cue]) -> tuple[Cue, ...]:
@@ -107,8 +138,7 @@ def _carried(before: Sequence[str], after: Sequence[str]) -> int:
 
 def utterances(entries: Iterable[tuple[float, float, str]]) -> tuple[Cue, ...]:
     """Cues from annotations; where they are words, those between two pauses or ends of sentences make one."""
-    cues = sorted((Cue(unmarked(text), start, end) for start, end, text in entries), key=lambda cue: cue.start)
-    cues = [cue for cue in cues if cue.text.strip()]
+    cues = [Cue(unmarked(text), start, end) for start, end, text in _in_order(entries) if text.strip()]
     if sum(len(cue.text.split()) > 1 for cue in cues) > len(cues) / 10:
         return tuple(cues)
     found: list[Cue] = []

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from aligner.core import Cue
-from aligner.text.readers.base import readers, subtitles
+from aligner.text.readers.base import parsed, readers, subtitles
 
 _STAMP = r"\d{1,2}:\d{1,2}:\d{1,2}[,.:]\d{1,3}"
 _TIMING = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-+>[ \t]*{_STAMP}", re.MULTILINE)
-_OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # positions as ASS writes them, which many players heed
+_OVERRIDE = re.compile(r"\{\\(?!an[1-9]\})[^{}]*\}")  # as ASS writes them, and some players heed
 
 
 class SubRip:
@@ -22,9 +22,7 @@ class SubRip:
 
     def read(self, text: str) -> Sequence[Cue]:
         """See `Reader`."""
-        import pysubs2
-
-        found = pysubs2.SSAFile.from_string(text, format_="srt", keep_html_tags=True, keep_unknown_html_tags=True)
+        found = parsed(text, "srt", keep_html_tags=True, keep_unknown_html_tags=True)
         return subtitles((e.start / 1000, e.end / 1000, _OVERRIDE.sub("", e.text.replace("\\N", "\n"))) for e in found)
 
 
