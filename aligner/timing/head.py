@@ -1,0 +1,327 @@
+"""The timing head: what sounds at every 10 ms, by what the encoder knows and by how the sound looks.
+
+Two sources as a product. A small classifier on the frozen encoder's states tells what is said and never loses the
+place; mixtures of Gaussians on cepstra tell when exactly. A head belongs to one checkpoint and is one file of less than
+1 MB; the checkpoint's weights are never changed.
+
+Conventions
+-----------
+Frame j of the evidence is centred 10 j ms after the start of its stretch, as Whisper's features are; encoder state i,
+20 i ms. So a sound that begins with frame j begins at (j - 1/2) 10 ms.
+
+References
+----------
+Bourlard and Morgan, "Connectionist Speech Recognition", 1994 (posteriors over priors as likelihoods); Hinton, "Products
+of Experts", 1999.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.errors import ModelError
+from aligner.text.pronunciation import Speller, spellers
+from aligner.timing.cepstra import cepstra
+from aligner.timing.graph import PARTS, SILENCE, Graph, Stays, build
+from aligner.timing.mixtures import Mixtures
+
+if TYPE_CHECKING:
+    from aligner.models import Encoded, SpeechModel
+
+STEP = 0.01  # seconds to a frame of evidence
+STATES_WEIGHT = 2.0  # of the classifier's log-likelihoods beside the mixtures' (docs/head.md: tuned across speakers)
+PRIOR_WEIGHT = 0.5  # of the classifier's prior that is divided out
+ANYTHING = 3.0  # cost of a frame of sound that nobody wrote, between words
+MOST_BYTES = 4 << 20  # no head is that large
+HEADS = Path(__file__).parent.parent / "heads"
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Which part of which sound an encoder state belongs to: one hidden layer.
+
+    Attributes
+    ----------
+    mean, scale : float32 arrays, shape (width,)
+        What a state is centred and divided by.
+    hidden, hidden_bias : float32 arrays, shapes (units, width), (units,)
+    output, output_bias : float32 arrays, shapes (classes, units), (classes,)
+    log_prior : float32 array, shape (classes,)
+    """
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+    hidden_bias: NDArray[np.float32]
+    output: NDArray[np.float32]
+    output_bias: NDArray[np.float32]
+    log_prior: NDArray[np.float32]
+
+    def log_posteriors(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-probability of every class at every state, shape (frames, classes)."""
+        units = np.maximum(((states - self.mean) / self.scale) @ self.hidden.T + self.hidden_bias, 0)
+        scores = units @ self.output.T + self.output_bias
+        scores -= scores.max(1, keepdims=True)
+        found: NDArray[np.float32] = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+        return found
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a head is and where it comes from.
+
+    Attributes
+    ----------
+    checkpoint : str
+        Name of the checkpoint that it was taught on.
+    fingerprint : str
+        Of that checkpoint's encoder; the head serves no other.
+    language : str
+        Code.
+    speller : str
+        How words become sounds; a name in `aligner.text.pronunciation.spellers`.
+    sounds : tuple of str
+        Without silence, which comes first among the classes.
+    data : tuple of str
+        What it was taught from.
+    hours : float
+        Of speech.
+    start : str
+        "attention" or "even": where the first times came from.
+    margin : tuple of float
+        Seconds for each unit of spread, and seconds more, that hold the true edge nine times in ten.
+    """
+
+    checkpoint: str
+    fingerprint: str
+    language: str
+    speller: str
+    sounds: tuple[str, ...]
+    data: tuple[str, ...] = ()
+    hours: float = 0.0
+    start: str = "attention"
+    margin: tuple[float, float] = (2.0, 0.01)
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A timing head.
+
+    Attributes
+    ----------
+    card : Card
+    mixtures : Mixtures
+        Of the parts of all sounds, on cepstra.
+    classifier : Classifier
+        Of the same parts, on encoder states.
+    stay : float32 array, shape (classes,)
+        Probability that a part lasts another frame.
+    """
+
+    card: Card
+    mixtures: Mixtures
+    classifier: Classifier
+    stay: NDArray[np.float32]
+    _index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {sound: i + 1 for i, sound in enumerate(self.card.sounds)})
+
+    @cached_property
+    def stays(self) -> Stays:
+        """For the path; the last classes are those of anything that sounds."""
+        return Stays.of(np.append(self.stay, np.full(PARTS, 0.8, np.float32)))
+
+    @cached_property
+    def _speller(self) -> Speller:
+        return spellers[self.card.speller](self.card.language)
+
+    def spell(self, word: str) -> tuple[tuple[int, ...], ...]:
+        """Ways to say a written word as numbers of sounds.
+
+        Sounds that the head has not learned are left out; a word of none is one sound that may be anything.
+        """
+        known = (tuple(self._index[s] for s in way if s in self._index) for way in self._speller(word))
+        return tuple(dict.fromkeys(way for way in known if way)) or ((len(self.card.sounds) + 1,),)
+
+    def spells(self, word: str) -> bool:
+        """Whether a word has a sound that the head knows."""
+        return any(sound in self._index for way in self._speller(word) for sound in way)
+
+    def graph(self, words: Sequence[str]) -> Graph:
+        """The ways that a text can be spoken."""
+        return build([self.spell(word) for word in words])
+
+    def sound_posteriors(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-probability of every sound at every encoder state, silence first, shape (frames, sounds + 1)."""
+        parts = self.classifier.log_posteriors(states).reshape(len(states), -1, PARTS)
+        top = parts.max(2)
+        found: NDArray[np.float32] = top + np.log(np.exp(parts - top[..., None]).sum(2))
+        return found
+
+    def evidence(self, features: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-likelihood of every part of every sound at every 10 ms.
+
+        Parameters
+        ----------
+        features : float32 array, shape (feature frames, channels)
+            Log-mel, one frame each 10 ms.
+        states : float32 array, shape (encoder frames, width)
+
+        Returns
+        -------
+        float32 array, shape (feature frames, classes + PARTS)
+            The last columns are of anything that sounds. In silence, too, anything may sound, at a cost.
+        """
+        looks = self.mixtures.log_likelihood(cepstra(features))
+        scaled = self.classifier.log_posteriors(states) - PRIOR_WEIGHT * self.classifier.log_prior
+        found = looks + STATES_WEIGHT * between(scaled, len(features))
+        anything = found[:, PARTS:].max(1, keepdims=True)
+        silence = slice(PARTS * SILENCE, PARTS * (SILENCE + 1))
+        found[:, silence] = np.maximum(found[:, silence], anything - ANYTHING)
+        return np.concatenate([found, np.repeat(anything, PARTS, 1)], 1)
+
+    def check(self, model: SpeechModel) -> None:
+        """Refuse a checkpoint that the head was not taught on.
+
+        Raises
+        ------
+        ModelError
+        """
+        if model.fingerprint != self.card.fingerprint:
+            raise ModelError(
+                f"the timing head was taught on {self.card.checkpoint} ({self.card.fingerprint}), model {model.name} "
+                f"is another checkpoint ({model.fingerprint}): teach one with align-eval adapt"
+            )
+
+
+def between(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Rows that are 20 ms apart as `count` rows that are 10 ms apart, every second one half-way."""
+    twice = np.repeat(values, 2, 0)
+    twice[1:-1:2] = (values[:-1] + values[1:]) / 2
+    if len(twice) < count:
+        twice = np.concatenate([twice, np.repeat(twice[-1:], count - len(twice), 0)])
+    return twice[:count]
+
+
+def arrays_of(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features and encoder states of real audio, as a head takes them."""
+    states = encoded.states[: max(1, -(-len(encoded.features) // 2))]
+    return encoded.features.float().cpu().numpy(), states.float().cpu().numpy()
+
+
+# --- files ---------------------------------------------------------------------------------
+
+_TENSORS = ("means", "log_variances", "log_weights", "stay")
+_CLASSIFIER = ("mean", "scale", "hidden", "hidden_bias", "output", "output_bias", "log_prior")
+
+
+def save(head: Head, path: Path) -> None:
+    """Write a head as one safetensors file, numbers in float16.
+
+    Raises
+    ------
+    OutputError
+    """
+    from safetensors.numpy import save_file
+
+    from aligner.files import atomic_write
+
+    tensors = {
+        "means": head.mixtures.means,
+        "log_variances": np.log(head.mixtures.variances),
+        "log_weights": head.mixtures.log_weights,
+        "stay": head.stay,
+        **{f"classifier.{name}": getattr(head.classifier, name) for name in _CLASSIFIER},
+    }
+    halves = {name: np.ascontiguousarray(np.clip(t, -65000, 65000), dtype=np.float16) for name, t in tensors.items()}
+    with atomic_write(path) as temporary:
+        save_file(halves, temporary, {"format": "aligner timing head 1", "card": json.dumps(asdict(head.card))})
+
+
+@lru_cache(maxsize=4)
+def load(path: Path) -> Head:
+    """Read a head.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or no head.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    card = read_card(path)
+    try:
+        with safe_open(path, "numpy") as file:
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+        parts = {name: tensors[name] for name in _TENSORS}
+        classifier = Classifier(**{name: tensors[f"classifier.{name}"] for name in _CLASSIFIER})
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path} is no complete timing head ({_first_line(error)}): teach it again") from None
+    classes = PARTS * (len(card.sounds) + 1)
+    if not len(parts["means"]) == len(parts["stay"]) == len(classifier.output) == classes:
+        raise ModelError(f"{path} is no complete timing head (its sounds and its numbers differ): teach it again")
+    mixtures = Mixtures(parts["means"], np.exp(parts["log_variances"]), parts["log_weights"])
+    return Head(card, mixtures, classifier, np.clip(parts["stay"], 0.05, 0.99))
+
+
+def read_card(path: Path) -> Card:
+    """What a head's file says of itself, without its numbers.
+
+    Raises
+    ------
+    ModelError
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if os.path.getsize(path) > MOST_BYTES:
+            raise ValueError("too large")
+        with safe_open(path, "numpy") as file:
+            said = json.loads((file.metadata() or {})["card"])
+        lists = {name: tuple(said[name]) for name in ("sounds", "data", "margin")}
+        return Card(**{**said, **lists})
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no timing head ({_first_line(error)}): make one with align-eval adapt") from None
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return said[0][:100] if said else type(error).__name__
+
+
+def known(fingerprint: str, language: str | None = None) -> Path | None:
+    """The file of the head that is shipped for a checkpoint, if there is one.
+
+    Parameters
+    ----------
+    fingerprint : str
+    language : str, optional
+        Of the speech; heads for another are passed over.
+    """
+    for path in sorted(HEADS.glob("*.safetensors")):
+        card = read_card(path)
+        if card.fingerprint == fingerprint and language in (None, card.language):
+            return path
+    return None
+
+
+def file_name(checkpoint: str) -> str:
+    """Name of the file of a checkpoint's head."""
+    return re.sub(r"[^\w.-]+", "-", checkpoint) + ".safetensors"
+
+
+def describe(head: Head) -> dict[str, Any]:
+    """For provenance."""
+    card = head.card
+    return {"checkpoint": card.checkpoint, "language": card.language, "hours": card.hours, "data": list(card.data)}

@@ -1,0 +1,1 @@
+"""Teaching a timing head: from recordings and transcripts alone, without any times."""

@@ -1,0 +1,52 @@
+"""The classifier of encoder states, taught with cross-entropy on the sounds of a path."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.timing.head import Classifier
+
+UNITS = 128
+_PASSES, _BATCH, _RATE, _DECAY = 6, 1024, 4e-3, 1e-2
+
+
+def teach(states: NDArray[np.float16], classes: NDArray[np.intp], count: int, seed: int = 0) -> Classifier:
+    """Teach a classifier.
+
+    Parameters
+    ----------
+    states : float16 array, shape (frames, width)
+        Of all recordings.
+    classes : int array, shape (frames,)
+    count : int
+        Classes.
+    seed : int
+        Of the first weights and of the order of frames.
+
+    Returns
+    -------
+    Classifier
+    """
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    inputs, targets = torch.from_numpy(states), torch.from_numpy(classes.astype(np.int64))
+    sample = inputs[torch.randperm(len(inputs))[:100_000]].float()
+    mean, scale = sample.mean(0), sample.std(0) + 1e-3
+    network = nn.Sequential(nn.Linear(inputs.shape[1], UNITS), nn.ReLU(), nn.Linear(UNITS, count))
+    steps = _PASSES * -(-len(inputs) // _BATCH)
+    optimiser = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+    for _ in range(_PASSES):
+        for batch in torch.randperm(len(inputs)).split(_BATCH):
+            loss = nn.functional.cross_entropy(network((inputs[batch].float() - mean) / scale), targets[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            rate.step()
+    prior = np.log((np.bincount(classes, minlength=count) + 1) / (len(classes) + count)).astype(np.float32)
+    hidden, _, output = network
+    numbers = (mean, scale, hidden.weight, hidden.bias, output.weight, output.bias)
+    return Classifier(*(number.detach().numpy() for number in numbers), prior)
