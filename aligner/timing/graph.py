@@ -132,8 +132,8 @@ def _costs(graph: Graph, stays: Stays) -> tuple[NDArray[np.float32], NDArray[np.
 
 def forward(
     emitted: NDArray[np.float32], graph: Graph, stays: Stays
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Score of the best way to every state at every frame, and by which place of `before` it came.
+) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.float32]]:
+    """Score of the best way to every state at every frame, by which place of `before` it came, and how it is entered.
 
     Parameters
     ----------
@@ -144,19 +144,28 @@ def forward(
 
     Returns
     -------
-    (float32 array, int8 array), shapes (frames, states)
+    (float32 array, int8 array, float32 array), shapes (frames, states)
+        The last is the score of the best way that enters a state at a frame, the state's emission left out.
     """
     n_frames, n_states = emitted.shape
     into, _ = _costs(graph, stays)
     scores = np.full((n_frames, n_states), -np.inf, np.float32)
+    entered = np.full((n_frames, n_states), -np.inf, np.float32)
     came = np.zeros((n_frames, n_states), np.int8)
-    scores[0, graph.first] = emitted[0, graph.first]
+    scores[0, graph.first], entered[0, graph.first] = emitted[0, graph.first], 0.0
+    stay, others, costs = into[:, 0], graph.before[:, 1:], into[:, 1:]
     everyone = np.arange(n_states)
     for frame in range(1, n_frames):
-        ways = scores[frame - 1][graph.before] + into
-        came[frame] = best = ways.argmax(1)
-        scores[frame] = ways[everyone, best] + emitted[frame]
-    return scores, came
+        ways = scores[frame - 1][others]
+        ways += costs
+        best = ways.argmax(1)
+        enters = ways[everyone, best]
+        stays_on = scores[frame - 1] + stay
+        came[frame] = np.where(enters > stays_on, best + 1, 0)
+        np.maximum(enters, stays_on, out=scores[frame])
+        scores[frame] += emitted[frame]
+        entered[frame] = enters
+    return scores, came, entered
 
 
 def backward(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> NDArray[np.float32]:
@@ -189,7 +198,15 @@ def best_path(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> tuple
     InputError
         Fewer frames than the shortest way has states.
     """
-    scores, came = forward(emitted, graph, stays)
+    path, total, _ = best_path_and_entries(emitted, graph, stays)
+    return path, total
+
+
+def best_path_and_entries(
+    emitted: NDArray[np.float32], graph: Graph, stays: Stays
+) -> tuple[NDArray[np.intp], float, NDArray[np.float32]]:
+    """The most likely way, and how well every state is entered at every frame; see `best_path` and `forward`."""
+    scores, came, entered = forward(emitted, graph, stays)
     state = int(graph.last[scores[-1, graph.last].argmax()])
     total = float(scores[-1, state])
     if not np.isfinite(total):
@@ -201,4 +218,4 @@ def best_path(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> tuple
     for frame in range(len(emitted) - 1, -1, -1):
         path[frame] = state
         state = int(graph.before[state, came[frame, state]])
-    return path, total
+    return path, total, entered
