@@ -17,7 +17,9 @@ from aligner.audio.sound import listen
 from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
 from aligner.models import SpeechModel, load_model
-from aligner.segmentation import long
+from aligner.segmentation.given import align_text
+from aligner.segmentation.joined import Aligned
+from aligner.segmentation.recognised import recognise
 from aligner.text import cues, spacing
 from aligner.text.transcript import Transcript, read_transcript
 from aligner.timing.edges import hugging
@@ -141,9 +143,7 @@ def align_audio(
             f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel{doubted}"
         )
     spoken = (
-        long.recognise(model, source, heard, settings)
-        if text is None
-        else long.align_text(model, source, heard, text, settings)
+        recognise(model, source, heard, settings) if text is None else align_text(model, source, heard, text, settings)
     )
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text{doubted}")
@@ -181,7 +181,7 @@ def _check_length(text: str, source: Recording, model: SpeechModel) -> None:
         )
 
 
-def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: long.Spoken) -> dict[str, Any]:
+def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Aligned) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model": model.name,
         "fingerprint": model.fingerprint,

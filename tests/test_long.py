@@ -17,8 +17,10 @@ from aligner.audio.read import read_audio
 from aligner.core import Alignment, Audio, Tokens, Word, WordSpan
 from aligner.models import SpeechModel, Transcription
 from aligner.pipeline import Settings, align_audio
-from aligner.segmentation import long
 from aligner.segmentation.anchors import Anchor, Tracker, by_recognition
+from aligner.segmentation.chunks import fill
+from aligner.segmentation.loops import is_loop, without_loop
+from aligner.segmentation.script import script_of
 from aligner.textgrid import read_words
 from aligner.timing.places import Near, covering, of_words
 from benchmarks import longform
@@ -120,9 +122,9 @@ def test_a_sentence_that_is_hardly_heard_is_not_spoken(evidence: float, kept: bo
 
 
 def test_words_that_were_not_heard_stay_beside_their_sentence() -> None:
-    script = long._script("We went home. Nobody ever noticed anything. Then it rained.", "en")
+    script = script_of("We went home. Nobody ever noticed anything. Then it rained.", "en")
     heard = [Anchor(0, 1.0, 1.3), Anchor(8, 19.0, 19.3)]  # we, it
-    found, missing = long._fill(heard, script, np.ones(2000, bool), 20.0)
+    found, missing = fill(heard, script, np.ones(2000, bool), 20.0)
     times = {script.words[anchor.word]: anchor for anchor in found}
     assert list(times) == list(script.words)
     assert not missing
@@ -132,9 +134,9 @@ def test_words_that_were_not_heard_stay_beside_their_sentence() -> None:
 
 
 def test_a_sentence_without_room_is_missing_but_not_the_rest_of_one_that_was_heard() -> None:
-    script = long._script("We went home. Nobody ever noticed anything. Then it rained.", "en")
+    script = script_of("We went home. Nobody ever noticed anything. Then it rained.", "en")
     heard = [Anchor(0, 1.0, 1.3), Anchor(8, 2.0, 2.3), Anchor(9, 2.4, 2.8)]
-    found, missing = long._fill(heard, script, np.ones(300, bool), 3.0)
+    found, missing = fill(heard, script, np.ones(300, bool), 3.0)
     assert [script.words[i] for i in missing] == ["Nobody", "ever", "noticed", "anything."]
     assert [anchor.word for anchor in found] == [0, 1, 2, 7, 8, 9]
     assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(found))
@@ -342,15 +344,15 @@ def test_a_wrong_transcript_is_timed_nevertheless(model: SpeechModel) -> None:
 
 @pytest.mark.parametrize("text", ["thank you " * 40, "no " * 40])
 def test_loops_are_cut(text: str) -> None:
-    assert long.is_loop(text)
-    kept, reason = long._without_loop("we left early " + text)
+    assert is_loop(text)
+    kept, reason = without_loop("we left early " + text)
     assert kept.startswith("we left early")
     assert len(kept.split()) <= 6
     assert "repetition" in reason
 
 
 def test_ordinary_text_is_no_loop() -> None:
-    assert not long.is_loop("It was the best of times, it was the worst of times, it was the age of wisdom.")
+    assert not is_loop("It was the best of times, it was the worst of times, it was the age of wisdom.")
 
 
 class _Talker:

@@ -123,8 +123,8 @@ def pinyin(language: str = "zh") -> Speller:
     def say(word: str) -> tuple[tuple[str, ...], ...]:
         spoken = spoken_form(word, language).replace(" ", "")
         kept = "".join(c for c in spoken if c.isalpha())
-        starts = lazy_pinyin(kept, style=Style.INITIALS, strict=False, errors=list)
-        ends = lazy_pinyin(kept, style=Style.FINALS, strict=False, errors=list)
+        starts = lazy_pinyin(kept, style=Style.INITIALS, strict=False, errors=list)  # type: ignore[arg-type]
+        ends = lazy_pinyin(kept, style=Style.FINALS, strict=False, errors=list)  # type: ignore[arg-type]
         sounds = tuple(s for pair in zip(starts, ends, strict=True) for s in dict.fromkeys(pair) if s)
         return (sounds,) if sounds else ()
 
@@ -144,7 +144,7 @@ def romaji(language: str = "ja") -> Speller:
         from pykakasi import kakasi
     except ImportError:
         raise _missing("pykakasi") from None
-    convert = kakasi().convert
+    convert = kakasi().convert  # type: ignore[no-untyped-call]
 
     @lru_cache(maxsize=65536)
     def say(word: str) -> tuple[tuple[str, ...], ...]:

@@ -71,7 +71,8 @@ def slopes(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     count = len(values)
     padded = np.pad(values, ((_REACH, _REACH), (0, 0)), mode="edge")
-    steps = range(1, _REACH + 1)
-    total = sum(k * (padded[_REACH + k : _REACH + k + count] - padded[_REACH - k : _REACH - k + count]) for k in steps)
-    slope: NDArray[np.float32] = (total / (2 * sum(k * k for k in steps))).astype(np.float32)
+    total = np.zeros_like(values)
+    for k in range(1, _REACH + 1):
+        total += k * (padded[_REACH + k : _REACH + k + count] - padded[_REACH - k : _REACH - k + count])
+    slope: NDArray[np.float32] = (total / (2 * sum(k * k for k in range(1, _REACH + 1)))).astype(np.float32)
     return slope

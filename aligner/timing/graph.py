@@ -99,7 +99,7 @@ def build(words: Sequence[Pronunciations]) -> Graph:
 def _table(lists: Sequence[Sequence[int]]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Lists as a table, filled up with their first entry, and which places are used."""
     most = max(map(len, lists))
-    table = np.array([[*entries, *entries[:1] * (most - len(entries))] for entries in lists])
+    table = np.array([[*entries, *[entries[0]] * (most - len(entries))] for entries in lists])
     used = np.arange(most) < np.array([len(entries) for entries in lists])[:, None]
     return table, used
 

@@ -45,9 +45,7 @@ class Edges:
     heard: NDArray[np.float64]
 
 
-def edges(
-    head: Head, evidence: NDArray[np.float32], posteriors: NDArray[np.float32], words: Sequence[str]
-) -> Edges:
+def edges(head: Head, evidence: NDArray[np.float32], posteriors: NDArray[np.float32], words: Sequence[str]) -> Edges:
     """Times of the words of a stretch.
 
     Parameters

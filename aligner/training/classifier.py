@@ -47,6 +47,5 @@ def teach(states: NDArray[np.float16], classes: NDArray[np.intp], count: int, se
             optimiser.step()
             rate.step()
     prior = np.log((np.bincount(classes, minlength=count) + 1) / (len(classes) + count)).astype(np.float32)
-    hidden, _, output = network
-    numbers = (mean, scale, hidden.weight, hidden.bias, output.weight, output.bias)
-    return Classifier(*(number.detach().numpy() for number in numbers), prior)
+    weights = [number.detach().numpy() for number in network.parameters()]
+    return Classifier(mean.numpy(), scale.numpy(), weights[0], weights[1], weights[2], weights[3], prior)

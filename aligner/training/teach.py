@@ -13,6 +13,7 @@ McAuliffe et al., "Montreal Forced Aligner", 2017 (monophones from a flat start)
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from aligner.errors import InputError
 from aligner.timing.cepstra import cepstra
 from aligner.timing.graph import PARTS, SILENCE, Graph, Stays, best_path
-from aligner.timing.head import STEP, Card, Head, between
+from aligner.timing.head import STEP, Card, Classifier, Head, between
 from aligner.timing.mixtures import Mixtures, fit
 from aligner.training.classifier import teach as teach_classifier
 
@@ -107,7 +108,7 @@ def teach(
         if turn >= len(COMPONENTS) - 1 and score - last < ENOUGH:
             break
         last = score
-        stay = _aligned(pupils, lambda p, m=mixtures: m.log_likelihood(p.frames), stay, count)
+        stay = _aligned(pupils, _looks(mixtures), stay, count)
     assert mixtures is not None
     head = Head(card, mixtures, _classifier(pupils, count), stay)
     report("classifier", MOST_ROUNDS / (MOST_ROUNDS + 2))
@@ -122,9 +123,7 @@ def _blank(card: Card) -> Head:
     """A head that can spell and nothing else."""
     none = np.zeros((0, 0), np.float32)
     empty = Mixtures(none[None], none[None], none)
-    from aligner.timing.head import Classifier
-
-    return Head(card, empty, Classifier(*[none] * 7), np.zeros(0, np.float32))
+    return Head(card, empty, Classifier(none, none, none, none, none, none, none), np.zeros(0, np.float32))
 
 
 def _pupil(head: Head, lesson: Lesson) -> _Pupil:
@@ -150,7 +149,7 @@ def _first_classes(head: Head, lesson: Lesson, count: int) -> NDArray[np.intp]:
         groups = [pause, *([c for word in sounds[k : k + APART] for c in word] for k in kept)]
         groups[-1] = [*groups[-1], *pause]
     found = np.zeros(count, np.intp)
-    for (low, high), group in zip(zip(cuts[:-1], cuts[1:], strict=True), groups, strict=True):
+    for (low, high), group in zip(itertools.pairwise(cuts), groups, strict=True):
         width = high - low
         found[low:high] = np.array(group)[np.arange(width) * len(group) // max(1, width)]
     # What may be anything teaches nothing: it counts as silence at first.
@@ -176,6 +175,11 @@ def _score(pupils: Sequence[_Pupil], mixtures: Mixtures, stay: NDArray[np.float3
     return total / sum(len(p.frames) for p in pupils)
 
 
+def _looks(mixtures: Mixtures) -> Callable[[_Pupil], NDArray[np.float32]]:
+    """Mixtures alone."""
+    return lambda pupil: mixtures.log_likelihood(pupil.frames)
+
+
 def _both(head: Head, pupil: _Pupil) -> NDArray[np.float32]:
     """Mixtures with a small part of the classifier."""
     scaled = head.classifier.log_posteriors(pupil.lesson.states.astype(np.float32)) - 0.5 * head.classifier.log_prior
@@ -197,7 +201,7 @@ def _aligned(
     return np.clip(1 - left / seen, 0.05, 0.98).astype(np.float32)
 
 
-def _classifier(pupils: Sequence[_Pupil], count: int):  # type: ignore[no-untyped-def]
+def _classifier(pupils: Sequence[_Pupil], count: int) -> Classifier:
     states = np.concatenate([p.lesson.states[: (len(p.classes) + 1) // 2] for p in pupils])
     classes = np.concatenate([p.classes[::2][: len(p.lesson.states)] for p in pupils])
     return teach_classifier(states, classes, count)

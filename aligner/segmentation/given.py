@@ -1,0 +1,89 @@
+"""Recordings with a transcript.
+
+The words of a long recording are anchored first, so an error stays between its neighbours; then each chunk of
+neighbouring words is aligned within its own stretch of audio.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.audio.level import STEP, active, longest_pause
+from aligner.audio.recording import Recording
+from aligner.audio.sound import Sound
+from aligner.audio.speech import Region
+from aligner.errors import InputError
+from aligner.models import SpeechModel
+from aligner.segmentation.anchors import Anchor, by_recognition
+from aligner.segmentation.chunks import PACE, PAUSE, fill, in_chunks
+from aligner.segmentation.joined import Aligned, joined
+from aligner.segmentation.recognised import language_of, recognise
+from aligner.segmentation.script import Script, script_of
+from aligner.timing.settings import Settings
+from aligner.timing.window import align_window
+
+SILENT_EDGE = 1.0  # seconds; more silence than this is left out at either end, but for a half of it
+SLOW, SPARE = 1.5, 1.0  # a text fills a window that lasts at most so many times as long as it takes, and seconds more
+
+
+def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str, settings: Settings) -> Aligned:
+    """Align a given transcript.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    source : Recording
+    measured : Sound
+    text : str
+    settings : Settings
+
+    Raises
+    ------
+    InputError
+        No words in the text, or none of it found in the recording.
+    """
+    language, levels = settings.language, measured.levels
+    sound = active(levels)
+    whole = without_silence(sound, source.duration)
+    window = None
+    if whole.end - whole.start <= model.window:
+        window = model.encode(source.read(whole.start, whole.end))
+        language = language or model.detect_language(window)[0]
+    else:
+        language = language or language_of(model, source, measured, settings)
+    script = script_of(text, language)
+    fits = whole.end - whole.start <= model.window
+    fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
+    if window is not None and fits and _filled(whole, script, sound):
+        return joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
+    found: tuple[Anchor, ...] = ()
+    if not fits:
+        found = by_recognition(script.words, recognise(model, source, measured, settings).words, language)
+    spoken, absent = fill(found, script, sound, source.duration) if found else ([], [])
+    everything = Region(0.0, source.duration)
+    stretches, texts, tight = in_chunks(model, source, levels, spoken, script, settings, language, everything)
+    absent += tight
+    if stretches:
+        return joined(stretches, texts, language, missing=script.runs(absent))
+    if not fits:
+        raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
+    # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
+    window = window or model.encode(source.read(whole.start, whole.end))
+    return joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
+
+
+def _filled(whole: Region, script: Script, sound: NDArray[np.bool_]) -> bool:
+    """Whether a text fills a window: one with music, noise or a long pause is cut at its anchors."""
+    most = SPARE + SLOW * PACE * sum(map(len, script.words))
+    return whole.end - whole.start <= most and longest_pause(sound) <= PAUSE
+
+
+def without_silence(sound: NDArray[np.bool_], duration: float) -> Region:
+    """A recording without long silence at its ends: attention that finds nothing to hold on to wanders there."""
+    loud = np.flatnonzero(sound) * STEP
+    if not len(loud):
+        return Region(0.0, duration)
+    start = float(loud[0]) - SILENT_EDGE / 2 if loud[0] > SILENT_EDGE else 0.0
+    end = float(loud[-1]) + SILENT_EDGE / 2 if duration - loud[-1] > SILENT_EDGE else duration
+    return Region(start, end)
