@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 ENGINES := espeak-ng libespeak-ng1 espeak-ng-data
 
-.PHONY: demo test lint engines clean
+.PHONY: demo test lint engines real clean
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,10 @@ engines:
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(ENGINES) > /dev/null; } || \
 	  echo "not installed: $(ENGINES)"
+
+# OpenAI's tiny.en and base, for the tests and benchmarks that use them where they are there.
+real: .venv/demo
+	$(BIN)/python -m benchmarks.real build/real
 
 lint: .venv/test
 	$(BIN)/ruff check .

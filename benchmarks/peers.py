@@ -12,7 +12,7 @@ from typing import Any
 
 from aligner.models.checkpoint import Checkpoint, open_checkpoint
 from aligner.models.network import Shape
-from aligner.models.tokens import read_vocabulary
+from aligner.models.tokens import Vocabulary, read_vocabulary
 from aligner.models.whisper import Special
 
 SIZES = {"micro": (64, 2, 2), "tiny": (384, 6, 4), "base": (512, 8, 6)}  # width, heads, layers
@@ -125,11 +125,22 @@ def _save(
     network.eval().generation_config = _transformers().GenerationConfig(**settings)
     network.save_pretrained(folder)
     _transformers().WhisperFeatureExtractor(feature_size=network.config.num_mel_bins).save_pretrained(folder)
-    vocabulary.tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(with_special_tokens(vocabulary), encoding="utf-8")
     said = {"tokenizer_class": "WhisperTokenizer", "clean_up_tokenization_spaces": False, "model_max_length": 448}
     said |= dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "<|endoftext|>")
     (folder / "tokenizer_config.json").write_text(json.dumps(said))
     return folder
+
+
+def with_special_tokens(vocabulary: Vocabulary) -> str:
+    """`tokenizer.json` of a vocabulary."""
+    from tokenizers import AddedToken, Tokenizer
+
+    whole = Tokenizer.from_str(vocabulary.tokenizer.to_str())
+    names = sorted(vocabulary.special, key=vocabulary.special.__getitem__)
+    whole.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+    assert all(whole.token_to_id(name) == index for name, index in vocabulary.special.items())
+    return str(whole.to_str())
 
 
 _NAMES = (  # transformers' part of a parameter's name, openai-whisper's

@@ -143,8 +143,9 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = [
         "# What the gap between attention and saliency costs",
         "",
-        f"`{provenance['command']}`: model `{provenance['model']['name']}` (weights {provenance['model']['weights']}), "
-        f"{provenance['utterances']} utterances, {result['words']} words, {result['speakers'] or 'unknown'} speakers. "
+        f"`{provenance['command']}`: model `{provenance['model']['name']}` "
+        f"({provenance['model']['fingerprint']}), {provenance['utterances']} utterances, {result['words']} words, "
+        f"{result['speakers'] or 'unknown'} speakers. "
         "In brackets: 95 % intervals, bootstrapped over speakers (utterances where unknown).",
         "",
         *(f"* {sentence}" for sentence in result["findings"]),

@@ -23,7 +23,7 @@ from aligner.files import lock
 from benchmarks import crash
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-NAMES = ("oranges", "carrots", "twelve")
+NAMES = ("carrots", "oranges", "twelve")
 BAD = "broken"
 
 
@@ -41,9 +41,9 @@ def run(*arguments: object, code: int = 0, stdin: str | None = None) -> Result:
 def talks(tmp_path: Path) -> Path:
     """A folder with a folder in it: two recordings, one more below, and their transcripts."""
     folder = tmp_path / "talks"
-    (folder / "more").mkdir(parents=True)
+    (folder / "parts").mkdir(parents=True)
     for name in NAMES:
-        place = folder / "more" if name == "twelve" else folder
+        place = folder / "parts" if name == "twelve" else folder
         shutil.copy(SAMPLES / f"{name}.flac", place)
     return folder
 
@@ -60,10 +60,10 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def test_folder_with_transcripts_by_stem(talks: Path, tmp_path: Path) -> None:
     run(talks, "--text", SAMPLES, "-f", "json,srt", "-o", tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {
-        "oranges.json", "oranges.srt", "carrots.json", "carrots.srt", "more/twelve.json", "more/twelve.srt",
+        "carrots.json", "carrots.srt", "oranges.json", "oranges.srt", "parts/twelve.json", "parts/twelve.srt",
         "summary.csv",
     }  # fmt: skip
-    for name, place in zip(NAMES, ("oranges", "carrots", "more/twelve"), strict=True):
+    for name, place in zip(NAMES, ("carrots", "oranges", "parts/twelve"), strict=True):
         found = json.loads((tmp_path / "out" / f"{place}.json").read_text())
         assert found["text"].split() == (SAMPLES / f"{name}.txt").read_text().split()
     assert [row["status"] for row in rows(tmp_path / "out")] == ["done"] * 3
@@ -71,21 +71,21 @@ def test_folder_with_transcripts_by_stem(talks: Path, tmp_path: Path) -> None:
 
 def test_pattern(talks: Path, tmp_path: Path) -> None:
     run(f"{talks}/*.flac", "--text", SAMPLES, "-o", tmp_path / "out")
-    assert set(contents(tmp_path / "out")) == {"oranges.TextGrid", "carrots.TextGrid", "summary.csv"}
+    assert set(contents(tmp_path / "out")) == {"carrots.TextGrid", "oranges.TextGrid", "summary.csv"}
 
 
 @pytest.mark.parametrize("source", ["file", "stdin"])
 def test_manifest(talks: Path, tmp_path: Path, source: str) -> None:
     lines = [
-        json.dumps({"audio": str(talks / "oranges.flac"), "text": (SAMPLES / "oranges.txt").read_text()}),
-        f"{talks / 'carrots.flac'}\t{SAMPLES / 'carrots.txt'}",
+        json.dumps({"audio": str(talks / "carrots.flac"), "text": (SAMPLES / "carrots.txt").read_text()}),
+        f"{talks / 'oranges.flac'}\t{SAMPLES / 'oranges.txt'}",
         "",
     ]
     manifest = tmp_path / "list.txt"
     manifest.write_text("\n".join(lines))
     where = ("--manifest", manifest) if source == "file" else ("--manifest", "-")
     run(*where, "-f", "tsv", "-o", tmp_path / "out", stdin="\n".join(lines))
-    assert set(contents(tmp_path / "out")) == {"oranges.tsv", "carrots.tsv", "summary.csv"}
+    assert set(contents(tmp_path / "out")) == {"carrots.tsv", "oranges.tsv", "summary.csv"}
 
 
 def test_broken_manifest_line_is_named(tmp_path: Path) -> None:
@@ -100,53 +100,53 @@ def planned(*arguments: object) -> Plan:
 
 
 def test_transcripts_of_a_list_are_found_beside_it(talks: Path) -> None:
-    (talks / "oranges.txt").write_text("beside the list")
-    (talks / "list.txt").write_text('oranges.flac\toranges.txt\n{"audio": "carrots.flac", "text": "the words"}\n')
+    (talks / "carrots.txt").write_text("beside the list")
+    (talks / "list.txt").write_text('carrots.flac\tcarrots.txt\n{"audio": "oranges.flac", "text": "the words"}\n')
     jobs = planned("--manifest", talks / "list.txt").jobs
-    assert [job.text for job in jobs] == [str(talks / "oranges.txt"), "the words"]
+    assert [job.text for job in jobs] == [str(talks / "carrots.txt"), "the words"]
 
 
 def test_equal_stems_of_a_list_or_pattern_stay_apart(talks: Path) -> None:
-    shutil.copy(talks / "oranges.flac", talks / "more" / "oranges.flac")
-    (talks / "list.txt").write_text("oranges.flac\nmore/oranges.flac\n")
-    for source in (["--manifest", talks / "list.txt"], [f"{talks}/**/oranges.flac"]):
-        assert [job.name for job in planned(*source).jobs] == ["oranges", "more/oranges"]
+    shutil.copy(talks / "carrots.flac", talks / "parts" / "carrots.flac")
+    (talks / "list.txt").write_text("carrots.flac\nparts/carrots.flac\n")
+    for source in (["--manifest", talks / "list.txt"], [f"{talks}/**/carrots.flac"]):
+        assert [job.name for job in planned(*source).jobs] == ["carrots", "parts/carrots"]
 
 
 def test_names_never_lead_out_of_the_output_folder(talks: Path) -> None:
-    (talks / "more" / "list.txt").write_text("../oranges.flac\nstation.flac\n")
-    names = [job.name for job in planned("--manifest", talks / "more" / "list.txt").jobs]
-    assert names == ["oranges", "more/twelve"]
+    (talks / "parts" / "list.txt").write_text("../carrots.flac\ntwelve.flac\n")
+    names = [job.name for job in planned("--manifest", talks / "parts" / "list.txt").jobs]
+    assert names == ["carrots", "parts/twelve"]
 
 
 def test_one_recording_twice_is_done_once_but_not_with_two_texts(talks: Path) -> None:
-    assert len(planned(talks / "oranges.flac", talks / "oranges.flac").jobs) == 1
-    (talks / "list.txt").write_text("oranges.flac\tone\noranges.flac\ttwo\n")
+    assert len(planned(talks / "carrots.flac", talks / "carrots.flac").jobs) == 1
+    (talks / "list.txt").write_text("carrots.flac\tone\ncarrots.flac\ttwo\n")
     assert "twice, with different transcripts" in run("--manifest", talks / "list.txt", code=2).stderr
 
 
 def test_hidden_files_are_no_recordings(talks: Path) -> None:
-    (talks / "._oranges.flac").write_text("notes of the system")
+    (talks / "._carrots.flac").write_text("notes of the system")
     assert len(planned(talks).jobs) == 3
 
 
 def test_standard_input_is_one_thing_and_text(talks: Path) -> None:
     assert "both read" in run(talks, "--text", "-", "--manifest", "-", code=2).stderr
-    latin = CliRunner().invoke(main, [str(talks / "oranges.flac"), "--text", "-"], input=b"caf\xe9")
+    latin = CliRunner().invoke(main, [str(talks / "carrots.flac"), "--text", "-"], input=b"caf\xe9")
     assert latin.exit_code == 1 and "standard input is not utf-8 text (byte 3)" in latin.stderr
 
 
 def test_recordings_of_one_name_write_different_files(talks: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other" / "oranges.flac"
+    other = tmp_path / "other" / "carrots.flac"
     other.parent.mkdir()
-    for path in (other, talks / "oranges.mp3", talks / "more" / "twelve.mp3"):
-        shutil.copy(talks / "oranges.flac", path)
+    for path in (other, talks / "carrots.mp3", talks / "parts" / "twelve.mp3"):
+        shutil.copy(talks / "carrots.flac", path)
     names = [job.name for job in planned(talks).jobs]
-    assert names == ["oranges.flac", "oranges.mp3", "carrots", "more/twelve.flac", "more/twelve.mp3"]
-    assert [job.name for job in planned(talks / "oranges.flac", talks / "oranges.mp3").jobs] == names[:2]
-    assert [job.name for job in planned(talks / "oranges.flac", other).jobs] == ["talks/oranges", "other/oranges"]
-    four = planned(talks / "oranges.flac", talks / "oranges.mp3", other, talks / "carrots.flac").jobs
-    assert [job.name for job in four] == ["talks/oranges.flac", "talks/oranges.mp3", "other/oranges.flac", "carrots"]
+    assert names == ["carrots.flac", "carrots.mp3", "oranges", "parts/twelve.flac", "parts/twelve.mp3"]
+    assert [job.name for job in planned(talks / "carrots.flac", talks / "carrots.mp3").jobs] == names[:2]
+    assert [job.name for job in planned(talks / "carrots.flac", other).jobs] == ["talks/carrots", "other/carrots"]
+    four = planned(talks / "carrots.flac", talks / "carrots.mp3", other, talks / "oranges.flac").jobs
+    assert [job.name for job in four] == ["talks/carrots.flac", "talks/carrots.mp3", "other/carrots.flac", "oranges"]
 
 
 def test_brackets_in_names_survive_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +161,10 @@ def test_brackets_in_names_survive_in_the_table(tmp_path: Path, monkeypatch: pyt
 
 def test_bad_files_are_counted_and_others_complete(talks: Path, tmp_path: Path) -> None:
     (talks / "broken.wav").write_text("no audio")
-    (talks / "untold.flac").write_bytes((talks / "oranges.flac").read_bytes())  # has no transcript
+    (talks / "untold.flac").write_bytes((talks / "carrots.flac").read_bytes())  # has no transcript
     result = run(talks, "--text", SAMPLES, "-f", "json", "-o", tmp_path / "out", code=1)
     status = {Path(row["audio"]).stem: row["status"] for row in rows(tmp_path / "out")}
-    assert status == {"broken": "failed", "oranges": "done", "carrots": "done", "twelve": "done", "untold": "failed"}
+    assert status == {"broken": "failed", "carrots": "done", "oranges": "done", "twelve": "done", "untold": "failed"}
     assert "broken.wav is not audio" in result.stderr
     assert "no transcript untold.txt" in result.stderr
     assert "3 of 5 aligned" in result.stderr
@@ -194,12 +194,12 @@ def test_resume_does_only_what_is_missing(talks: Path, tmp_path: Path) -> None:
     run(talks, "--text", SAMPLES, "-f", "json", "-o", out)
     before = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
     whole = contents(out)
-    (out / "carrots.json").unlink()
+    (out / "oranges.json").unlink()
     run(talks, "--text", SAMPLES, "-f", "json", "-o", out, "--resume")
     after = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
     assert contents(out) == whole
-    assert after["oranges.json"] == before["oranges.json"]
-    assert after["carrots.json"] != before["carrots.json"]
+    assert after["carrots.json"] == before["carrots.json"]
+    assert after["oranges.json"] != before["oranges.json"]
 
 
 def test_resume_redoes_what_would_come_out_differently(talks: Path, tmp_path: Path) -> None:
@@ -208,12 +208,12 @@ def test_resume_redoes_what_would_come_out_differently(talks: Path, tmp_path: Pa
     for name in NAMES:
         shutil.copy(SAMPLES / f"{name}.txt", texts)
     run(talks, "--text", texts, "-f", "tsv", "-o", out)
-    (texts / "carrots.txt").write_text("nothing but this")
+    (texts / "oranges.txt").write_text("nothing but this")
     run(talks, "--text", texts, "-f", "tsv", "-o", out, "--resume")
-    assert "nothing" in (out / "carrots.tsv").read_text()
+    assert "nothing" in (out / "oranges.tsv").read_text()
     first = contents(out)
     run(talks, "--text", texts, "-f", "tsv", "-o", out, "--resume", "--pauses", "keep")
-    assert contents(out)["oranges.tsv"] != first["oranges.tsv"]
+    assert contents(out)["carrots.tsv"] != first["carrots.tsv"]
 
 
 def batch_of(folder: Path, count: int) -> None:
@@ -242,7 +242,7 @@ def test_two_runs_do_not_share_a_folder(talks: Path, tmp_path: Path) -> None:
 
 def test_a_torn_line_costs_one_recording_and_not_the_next(talks: Path, tmp_path: Path) -> None:
     todo = planned(talks, "-f", "tsv", "-o", tmp_path / "out")
-    for name in ("oranges", "carrots"):
+    for name in ("carrots", "oranges"):
         (tmp_path / "out").mkdir(exist_ok=True)
         (tmp_path / "out" / f"{name}.tsv").write_text("written")
     with journal.opened(todo, resume=False) as record:
@@ -251,7 +251,7 @@ def test_a_torn_line_costs_one_recording_and_not_the_next(talks: Path, tmp_path:
         handle.write('{"name": "kitc')
     with journal.opened(todo, resume=True) as record:
         record.add(todo.jobs[1], Row("b", "done"))
-    assert [(job.name, row.audio) for job, row in journal.earlier(todo)] == [("oranges", "a"), ("carrots", "b")]
+    assert [(job.name, row.audio) for job, row in journal.earlier(todo)] == [("carrots", "a"), ("oranges", "b")]
 
 
 def test_another_table_of_that_name_is_no_summary(talks: Path, tmp_path: Path) -> None:
@@ -292,18 +292,18 @@ def test_names_that_are_no_unicode(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     (tmp_path / "in").mkdir()
     for suffix in (".flac", ".txt"):
-        (tmp_path / "in" / f"{name}{suffix}").write_bytes((SAMPLES / f"carrots{suffix}").read_bytes())
+        (tmp_path / "in" / f"{name}{suffix}").write_bytes((SAMPLES / f"oranges{suffix}").read_bytes())
     run(tmp_path / "in", "--text", tmp_path / "in", "-f", "all", "-o", tmp_path / "out")
     assert "caf\\udce9" in (tmp_path / "out" / "summary.csv").read_text()
     assert (tmp_path / "out" / f"{name}.ctm").read_text().startswith("caf? 1 ")
 
 
 def test_one_output_that_cannot_be_written_does_not_stop_the_others(talks: Path, tmp_path: Path) -> None:
-    (tmp_path / "out" / "oranges.tsv").mkdir(parents=True)
+    (tmp_path / "out" / "carrots.tsv").mkdir(parents=True)
     result = run(talks, "--text", SAMPLES, "-f", "tsv", "-o", tmp_path / "out", code=1)
     assert [row["status"] for row in rows(tmp_path / "out")] == ["failed", "done", "done"]
-    assert "oranges.tsv is a folder" in result.stderr
-    assert "oranges.tsv is a folder" in rows(tmp_path / "out")[0]["message"]
+    assert "carrots.tsv is a folder" in result.stderr
+    assert "carrots.tsv is a folder" in rows(tmp_path / "out")[0]["message"]
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(talks: Path, tmp_path: Path) -> None:
@@ -319,7 +319,8 @@ def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(talks: Path, tmp
 def test_full_disk_stops_the_batch_with_one_sentence(tmp_path: Path) -> None:
     """A limit on file size stands in for the disk: small files fit, the long one does not."""
     batch_of(tmp_path / "in", 4)
-    (tmp_path / "in" / "talk002.txt").write_text((SAMPLES / "oranges.txt").read_text() * 3)
+    for suffix in (".flac", ".txt"):
+        shutil.copy(SAMPLES / f"alice{suffix}", tmp_path / "in" / f"talk002{suffix}")
     out = tmp_path / "out"
     code = (
         "import resource, signal; from aligner.command.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "

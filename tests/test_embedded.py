@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,26 +51,3 @@ def test_most_words_of_the_samples_are_recognised(model: SpeechModel) -> None:
     written = [spoken_form((SAMPLES / f"{name}.txt").read_text()) for name in NAMES]
     assert found[1] == written[1] == "she likes to eat oranges he said"
     assert jiwer.wer(written, found) < 0.2
-
-
-def test_faster_whisper_hears_the_same_words_with_the_same_file(model: SpeechModel, tmp_path: Path) -> None:
-    faster_whisper = pytest.importorskip("faster_whisper", reason="faster-whisper is a test-only dependency")
-    folder = tmp_path / "embedded"
-    shutil.copytree(EMBEDDED, folder)
-    # It wants the vocabulary as a list, too; the tokens after the listed ones are times.
-    vocabulary = json.loads((EMBEDDED / "tokenizer.json").read_text())
-    tokens = {index: token for token, index in vocabulary["model"]["vocab"].items()}
-    tokens |= {added["id"]: added["content"] for added in vocabulary["added_tokens"]}
-    lines = [tokens.get(i, f"<|{(i - len(tokens)) * 0.02:.2f}|>") for i in range(51864)]
-    (folder / "vocabulary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    other = faster_whisper.WhisperModel(str(folder), device="cpu", compute_type="float32", cpu_threads=1)
-    for name in NAMES:
-        audio = read_audio(SAMPLES / f"{name}.flac")
-        # faster-whisper pads features with zeros where others pad the audio: give both the same 30 s.
-        samples = np.pad(audio.samples, (0, 30 * 16_000 - len(audio.samples)))
-        segments, _ = other.transcribe(
-            samples, beam_size=1, temperature=0.0, without_timestamps=True, condition_on_previous_text=False,
-            no_speech_threshold=None, log_prob_threshold=None, compression_ratio_threshold=None,
-        )  # fmt: skip
-        theirs = " ".join(segment.text.strip() for segment in segments)
-        assert model.transcribe([model.encode(audio)])[0].text == theirs

@@ -79,7 +79,10 @@ class ForcedPass(Protocol):
     def attention(self) -> AttentionMap: ...
 
     def probabilities(self) -> NDArray[np.float64]:
-        """Probability of each text token, shape (tokens,); costs the output layer, so only when it is asked for."""
+        """Probability of each text token, shape (tokens,); costs the output layer, so only when it is asked for.
+
+        Among text tokens alone, as openai-whisper's `find_alignment`: that the text goes on is given.
+        """
 
 
 class SpeechModel(Protocol):

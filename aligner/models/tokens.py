@@ -37,6 +37,7 @@ class Vocabulary:
     Attributes
     ----------
     tokenizer : tokenizers.Tokenizer
+        Of text alone: it knows no special tokens.
     special : dict
         Ids of special tokens, such as "<|endoftext|>".
     """
@@ -80,8 +81,9 @@ def read_vocabulary(folder: Path | None, vocab_size: int) -> Vocabulary:
             written = _of_openai(vocab_size)
         if written["model"]["type"] == "BPE":
             _put_back(written)
-        tokenizer = tokenizers.Tokenizer.from_str(json.dumps(written))
         special = {token["content"]: int(token["id"]) for token in written["added_tokens"]}
+        # Whoever writes "<|en|>" in a transcript means these characters.
+        tokenizer = tokenizers.Tokenizer.from_str(json.dumps({**written, "added_tokens": []}))
     except ModelError:
         raise
     except Exception as error:  # tokenizers raises nothing narrower

@@ -97,9 +97,9 @@ class _ForcedPass:
     model: WhisperModel
 
     def probabilities(self) -> NDArray[np.float64]:
-        """Probability of each text token, shape (tokens,)."""
+        """Probability of each text token; see `aligner.models.base.ForcedPass`."""
         with torch.inference_mode():
-            scores = self.model.network.decoder.scores(self.hidden)
+            scores = self.model.network.decoder.scores(self.hidden)[:, : self.model.special.end]
             wanted = torch.tensor(self.tokens.ids, dtype=torch.long, device=scores.device)
             chosen = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1)
         result: NDArray[np.float64] = chosen.double().exp().cpu().numpy()
