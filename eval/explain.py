@@ -99,11 +99,8 @@ def explain(
     from aligner.pipeline import align_audio
     from aligner.saliency import agreement, compute, evidence
     from aligner.textgrid import read_words
-    from aligner.timing.aggregation import aggregate
-    from aligner.timing.edges import hugging
-    from aligner.timing.path import warp
+    from aligner.timing.case import Case
     from aligner.timing.settings import choose
-    from aligner.timing.words import time_words
 
     gold = read_words(reference) if reference else ()
     if duration(path) > model.window:
@@ -114,24 +111,22 @@ def explain(
     settings = choose(language=language)
     text = align_audio(model, audio, None, settings).text if text is None else text
     alignment = align_audio(model, audio, text, settings)
-    encoded = model.encode(audio)
-    language = alignment.language
-    tokens = model.tokenize(text, settings.units, language)
+    case = Case(model, model.encode(audio), text, alignment.language, levels=loudness(of_audio(audio)))
+    tokens = case.tokens(settings.units)
     if len(tokens.words) != len(alignment.words):
         raise InputError(f"{path} holds more text than one pass of {model.name} takes: cut it first")
-    attention = aggregate(model.attend(encoded, tokens, language), settings.aggregation, model.alignment_heads)
-    found = compute(model, encoded, tokens, method, masks=masks, seed=seed, language=language)
+    attention = case.evidence(settings)
+    found = compute(model, case.encoded, tokens, method, masks=masks, seed=seed, language=case.language)
     evident = evidence(
         found, attention.frame_duration, attention.values.shape[1], log=method.split(":")[0] == "gradient"
     )
-    timed = time_words(warp(evident, settings.path), evident, tokens, encoded.duration, settings.pauses)
-    times = hugging(timed.words, loudness(of_audio(audio)), audio.duration)  # as those from attention
+    times = case.timed(evident, settings).words
     scores = agreement(attention, found, tokens)
     words = tuple(replace(w, agreement=a) for w, a in zip(alignment.words, scores, strict=True))
     return Explanation(
         path.name,
         audio,
-        encoded.features.float().cpu().numpy(),
+        case.encoded.features.float().cpu().numpy(),
         tokens,
         replace(alignment, words=words),
         attention,

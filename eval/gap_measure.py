@@ -17,14 +17,13 @@ from aligner import saliency
 from aligner.core import AttentionMap, TokenFrameMap, Tokens
 from aligner.errors import InputError
 from aligner.metrics.saliency import correlation
-from aligner.timing.aggregation import aggregate, norm_score
-from aligner.timing.path import warp
-from aligner.timing.presets import PRESETS
-from aligner.timing.words import time_words
+from aligner.timing.aggregation import norm_score
+from aligner.timing.settings import Settings
 from eval.baselines import uniform_times
-from eval.manifest import Utterance, load_audio
+from eval.cases import named, open_case
+from eval.manifest import Utterance
 
-PRESET = PRESETS["default"]
+SETTINGS = Settings(confidence=False)
 TOP = 4  # heads in each choice of heads
 DECIMALS = 5
 
@@ -32,7 +31,7 @@ Head = tuple[int, int]
 
 
 class Measured:
-    """An utterance after the model: tokens and attention, ready for any choice of heads.
+    """An utterance after the model beside its reference, ready for any choice of heads.
 
     Parameters
     ----------
@@ -46,14 +45,11 @@ class Measured:
     """
 
     def __init__(self, model: Any, utterance: Utterance) -> None:
-        self.model, self.utterance = model, utterance
-        try:
-            self.encoded = model.encode(load_audio(utterance, model.sample_rate))
-            self.language = utterance.language if utterance.language in model.languages else None
-            self.tokens: Tokens = model.tokenize(utterance.text, PRESET.units, self.language)
-            self.attention: AttentionMap = model.attend(self.encoded, self.tokens, self.language)
-        except InputError as error:
-            raise InputError(f"utterance {utterance.id}: {error}") from error
+        self.utterance = utterance
+        self.case = open_case(model, utterance)
+        with named(utterance):
+            self.tokens: Tokens = self.case.tokens(SETTINGS.units)
+            self.attention: AttentionMap = self.case.attention(SETTINGS.units)
         if len(self.tokens.words) != len(utterance.words):
             raise InputError(
                 f"utterance {utterance.id}: the model makes {len(self.tokens.words)} words of its "
@@ -63,8 +59,7 @@ class Measured:
 
     def times(self, evidence: TokenFrameMap) -> list[tuple[float, float]]:
         """Onset and offset of each word in seconds."""
-        duration = self.encoded.duration
-        words = time_words(warp(evidence, PRESET.path), evidence, self.tokens, duration, PRESET.pauses).words
+        words = self.case.timed(evidence, SETTINGS).words
         return [(round(w.start, DECIMALS), round(w.end, DECIMALS)) for w in words]
 
     def errors(self, times: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
@@ -115,9 +110,9 @@ def measure(
         See `Measured`.
     """
     case = Measured(model, utterance)
-    tokens, weights = case.tokens, case.weights
-    step, frames = case.attention.frame_duration, weights.shape[-1]
-    default = aggregate(case.attention, PRESET.aggregation, model.alignment_heads)
+    tokens = case.tokens
+    step, frames = case.attention.frame_duration, case.attention.frames
+    default = case.case.evidence(SETTINGS)
     sources = {"attention": default}
     groups = case.groups_of_heads()
     maps = {name: case.mean_of(heads) for name, heads in groups.items()}
@@ -125,7 +120,7 @@ def measure(
     for method in methods:
         # A map that has not converged is part of the record, so no threshold is asked for.
         result = saliency.compute(
-            model, case.encoded, tokens, method, masks.get(method), seed, case.language, threshold=0
+            model, case.case.encoded, tokens, method, masks.get(method), seed, case.case.language, threshold=0
         )
         pooled = saliency.pool(result, step, frames)
         own = saliency.evidence(result, step, frames, log=method.startswith("gradient"))
@@ -151,26 +146,26 @@ def measure(
     sources[f"top {TOP} by agreement, per utterance"] = case.mean_of(by_agreement)
     sources[f"top {TOP} by norm, per utterance"] = case.mean_of(sorted(case.heads, key=lambda h: -norms[h])[:TOP])
     times = {name: case.times(evidence) for name, evidence in sources.items()}
-    times["uniform"] = uniform_times([span.text for span in tokens.words], case.encoded.duration)
+    times["uniform"] = uniform_times([span.text for span in tokens.words], case.case.encoded.duration)
     return {
         "id": utterance.id,
         "speaker": utterance.speaker,
         "words": [[w.text, w.start, w.end] for w in utterance.words],
         "times": times,
         "saliency": found,
-        "factors": _factors(case, default),
+        "factors": _factors(case),
         "map_error": {name: float(case.errors(case.times(m)).mean()) for name, m in maps.items()},
         "norm": {f"head {layer}.{head}": norms[layer, head] for layer, head in case.heads},
     }
 
 
-def _factors(case: Measured, evidence: TokenFrameMap) -> dict[str, list[float]]:
+def _factors(measured: Measured) -> dict[str, list[float]]:
     """What else may go with a word's error: known before the gold (cost, entropy, probability) and from it."""
-    tokens, words = case.tokens, case.utterance.words
+    case, tokens, words = measured.case, measured.tokens, measured.utterance.words
+    evidence, path = case.evidence(SETTINGS), case.path(SETTINGS)
     rows = evidence.values / np.maximum(evidence.values.sum(1, keepdims=True), 1e-12)
     entropy = -(rows * np.log(np.maximum(rows, 1e-12))).sum(1)
-    path = warp(evidence, PRESET.path)
-    probabilities = case.model.force(case.encoded, tokens, case.language).probabilities()
+    probabilities = case.probabilities(SETTINGS.units)
     found: dict[str, list[float]] = {
         name: [] for name in ("letters", "duration", "position", "pause", "probability", "entropy", "cost")
     }
@@ -182,7 +177,7 @@ def _factors(case: Measured, evidence: TokenFrameMap) -> dict[str, list[float]]:
         found["duration"].append(word.duration)
         found["position"].append(i / max(1, len(words) - 1))
         found["pause"].append(max(before, after))
-        found["probability"].append(float(probabilities[span.start : span.stop].mean()))
+        found["probability"].append(float(probabilities[i]))
         found["entropy"].append(float(entropy[span.start : span.stop].mean()))
         found["cost"].append(-float(evidence.values[path.tokens[mine], path.frames[mine]].mean()))
     return found
@@ -200,16 +195,17 @@ def deletion_areas(
 
     from aligner.metrics.saliency import STEPS, deletion, standardise
 
-    case = Measured(model, utterance)
-    step, frames = case.attention.frame_duration, case.weights.shape[-1]
-    default = aggregate(case.attention, PRESET.aggregation, model.alignment_heads)
+    case = open_case(model, utterance)
+    attention, tokens = case.attention(SETTINGS.units), case.tokens(SETTINGS.units)
+    step, frames = attention.frame_duration, attention.frames
+    default = case.evidence(SETTINGS)
     importance = {
         "attention": standardise(default.values[:-1], 1).mean(0),
         "random": np.random.default_rng(seed).random(frames),
     }
     for method in methods:
         result = saliency.compute(
-            model, case.encoded, case.tokens, method, masks.get(method), seed, case.language, threshold=0
+            model, case.encoded, tokens, method, masks.get(method), seed, case.language, threshold=0
         )
         importance[method] = standardise(saliency.pool(result, step, frames).values[:-1], 1).mean(0)
     keeps: list[NDArray[np.bool_]] = []

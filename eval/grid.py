@@ -12,6 +12,7 @@ from aligner.errors import InputError, SettingError
 from aligner.registry import Registry
 from aligner.timing.aggregation import Aggregation
 from aligner.timing.presets import PRESETS
+from aligner.timing.settings import Settings
 
 TOP = (1, 2, 3, 5, 8, 10, 15, 20, 30)
 SOURCES = ("softmax-crop", "crop-softmax", "logits")
@@ -58,6 +59,13 @@ class Setting:
     path: str = PRESETS["default"].path
     pauses: str = PRESETS["default"].pauses
     baseline: str | None = None
+
+    @property
+    def settings(self) -> Settings | None:
+        """For `aligner.timing.case.Case`; None for baselines."""
+        if self.aggregation is None:
+            return None
+        return Settings(self.aggregation, self.path, self.pauses, self.units, confidence=False)
 
     def describe(self) -> dict[str, Any]:
         """For display and provenance."""

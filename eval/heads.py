@@ -17,54 +17,52 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
-from aligner.core import TokenFrameMap, Tokens, Word
+from aligner.core import Word
 from aligner.errors import InputError
 from aligner.files import atomic_write
-from aligner.timing.path import warp
-from aligner.timing.words import time_words
-
-Head = tuple[int, int]
+from aligner.timing.aggregation import Aggregation, Head
+from aligner.timing.case import Case
+from aligner.timing.settings import Settings
+from eval.cases import named, open_case
+from eval.manifest import read_manifest
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """An utterance ready to be aligned by any choice of heads.
+class Labelled:
+    """An utterance ready to be aligned by any choice of heads, and its reference.
 
     Attributes
     ----------
-    weights : float32 array, shape (layers, heads, tokens + 1, frames)
-    frame_duration : float
-    tokens : Tokens
-    duration : float
+    case : Case
     reference : tuple of Word
+        As many as the case has words.
     """
 
-    weights: NDArray[np.float32]
-    frame_duration: float
-    tokens: Tokens
-    duration: float
+    case: Case
     reference: tuple[Word, ...]
 
     def error(self, heads: Sequence[Head]) -> float:
         """Mean absolute onset and offset error of the mean over some heads, in seconds."""
-        layers, columns = np.array(heads).T
-        evidence = TokenFrameMap(self.weights[layers, columns].mean(0), self.frame_duration)
-        words = time_words(warp(evidence), evidence, self.tokens, self.duration).words
+        words = self.case.words(settings_of(heads)).words
         shifts = [(w.start - r.start, w.end - r.end) for w, r in zip(words, self.reference, strict=True)]
         return float(np.mean(np.abs(shifts)))
 
 
-def rank_heads(cases: Sequence[Case]) -> list[tuple[Head, float]]:
+def settings_of(heads: Sequence[Head]) -> Settings:
+    """The default settings with the mean over some heads."""
+    listed = ",".join(f"{layer}.{head}" for layer, head in heads)
+    return Settings(Aggregation("all", listed, ("softmax-crop", "mean")), confidence=False)
+
+
+def rank_heads(cases: Sequence[Labelled]) -> list[tuple[Head, float]]:
     """Every head with its own mean error in seconds, best first."""
-    n_layers, n_heads = cases[0].weights.shape[:2]
-    pairs = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    pairs = list(np.ndindex(*cases[0].case.attention().logits.shape[:2]))
     scored = [(pair, float(np.mean([case.error([pair]) for case in cases]))) for pair in pairs]
     return sorted(scored, key=lambda item: item[1])
 
 
-def choose_heads(cases: Sequence[Case], ranked: Sequence[tuple[Head, float]], most: int = 10) -> tuple[Head, ...]:
+def choose_heads(cases: Sequence[Labelled], ranked: Sequence[tuple[Head, float]], most: int = 10) -> tuple[Head, ...]:
     """The longest prefix of a ranking that is as good as the best prefix, within one standard error.
 
     Averages of more heads hold better on other speech than the single head that happened to win.
@@ -85,7 +83,7 @@ def choose_heads(cases: Sequence[Case], ranked: Sequence[tuple[Head, float]], mo
     return tuple(sorted(pairs[: int(np.flatnonzero(means <= bound)[-1]) + 1]))
 
 
-def load_cases(model: Any, manifest: Path, most: int) -> list[Case]:
+def load_cases(model: Any, manifest: Path, most: int) -> list[Labelled]:
     """Encode and attend the first `most` utterances of a manifest.
 
     Raises
@@ -93,18 +91,13 @@ def load_cases(model: Any, manifest: Path, most: int) -> list[Case]:
     InputError
         Fewer than four utterances.
     """
-    from aligner.audio.read import read_audio
-    from eval.manifest import read_manifest
-
     cases = []
     for utterance in read_manifest(manifest)[:most]:
-        encoded = model.encode(read_audio(Path(utterance.audio), model.sample_rate))
-        tokens = model.tokenize(utterance.text, language=utterance.language)
-        if len(tokens.words) == len(utterance.words):
-            attention = model.attend(encoded, tokens, utterance.language)
-            cases.append(
-                Case(attention.weights, attention.frame_duration, tokens, encoded.duration, tuple(utterance.words))
-            )
+        case = open_case(model, utterance)
+        with named(utterance):
+            if len(case.tokens().words) == len(utterance.words):
+                case.attention()
+                cases.append(Labelled(case, utterance.words))
     if len(cases) < 4:
         raise InputError(f"{manifest} gives {len(cases)} usable utterances: at least 4 are needed to rank heads")
     return cases

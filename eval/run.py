@@ -21,17 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aligner.audio.level import loudness
-from aligner.audio.recording import of_audio
-from aligner.core import Audio, TokenFrameMap, Tokens, Word
-from aligner.core import Path as TokenPath
+from aligner.core import Word
 from aligner.errors import InputError
-from aligner.timing.edges import hugging
+from aligner.timing.case import Case
+from eval.baselines import uniform_times
+from eval.cases import named, open_case
 from eval.grid import Setting, Shape, settings_of
-from eval.manifest import Utterance, check, load_audio, read_manifest
+from eval.manifest import Utterance, check, read_manifest
 from eval.systems import Recording, System, recording_of, write_system
 
 if TYPE_CHECKING:
@@ -95,81 +91,19 @@ class Aligner:
         InputError
             The utterance does not fit the model; the sentence names it.
         """
-        audio = load_audio(utterance, self.model.sample_rate)
-        try:
-            encoded = self.model.encode(audio)
+        case = open_case(self.model, utterance, self.transcript == "own", edges=True)
+        with named(utterance):
             # Pieces that only one setting's units have would misplace the others, so all get the same words.
-            text = (
-                utterance.text
-                if self.transcript == "gold"
-                else self.model.transcribe([encoded], utterance.language)[0].text
-            )
-            language = utterance.language if utterance.language in self.model.languages else None
-            lattice = Lattice(self.model, encoded, text, language)
-            levels = loudness(of_audio(audio))
-            found = {s.name: self._times(s, lattice, levels, audio) for s in self.settings if text.split()}
-        except InputError as error:
-            raise InputError(f"utterance {utterance.id}: {error}") from error
-        texts = [span.text for span in lattice.tokens("subword").words] if found else []
+            texts = [span.text for span in case.tokens("subword").words] if case.text.split() else []
+            found = {s.name: _times(s, case, texts) for s in self.settings if texts}
         times = {name: [[round(a, DECIMALS), round(b, DECIMALS)] for a, b in pairs] for name, pairs in found.items()}
         return {"id": utterance.id, "words": texts, "times": times}
 
-    def _times(
-        self, setting: Setting, lattice: Lattice, levels: NDArray[np.float32], audio: Audio
-    ) -> list[tuple[float, float]]:
-        from eval.baselines import uniform_times
 
-        texts, duration = [span.text for span in lattice.tokens("subword").words], audio.duration
-        if setting.aggregation is None:
-            return uniform_times(texts, duration)
-        words = lattice.words(setting, duration)
-        if setting.pauses == "trim":  # as `align` does
-            words = hugging(words, levels, duration)
-        return [(w.start, w.end) for w in words]
-
-
-class Lattice:
-    """Everything of one utterance that settings share: tokens, attention, maps and paths, each computed once."""
-
-    def __init__(self, model: SpeechModel, encoded: Any, text: str, language: str | None) -> None:
-        self.model, self.encoded, self.text, self.language = model, encoded, text, language
-        self._tokens: dict[str, Tokens] = {}
-        self._attention: dict[tuple[int, ...], Any] = {}
-        self._evidence: dict[Any, TokenFrameMap] = {}
-        self._paths: dict[Any, TokenPath] = {}
-
-    def tokens(self, units: str) -> Tokens:
-        if units not in self._tokens:
-            self._tokens[units] = self.model.tokenize(self.text, units, self.language)
-        return self._tokens[units]
-
-    def evidence(self, setting: Setting) -> TokenFrameMap:
-        from aligner.timing.aggregation import aggregate
-
-        tokens = self.tokens(setting.units)
-        key = (setting.aggregation, tokens.ids)
-        if key not in self._evidence:
-            if tokens.ids not in self._attention:
-                self._attention[tokens.ids] = self.model.attend(self.encoded, tokens, self.language)
-            assert setting.aggregation is not None
-            self._evidence[key] = aggregate(
-                self._attention[tokens.ids], setting.aggregation, self.model.alignment_heads
-            )
-        return self._evidence[key]
-
-    def path(self, setting: Setting) -> TokenPath:
-        from aligner.timing.path import warp
-
-        key = (setting.aggregation, self.tokens(setting.units).ids, setting.path)
-        if key not in self._paths:
-            self._paths[key] = warp(self.evidence(setting), setting.path)
-        return self._paths[key]
-
-    def words(self, setting: Setting, duration: float) -> tuple[Word, ...]:
-        from aligner.timing.words import time_words
-
-        tokens = self.tokens(setting.units)
-        return time_words(self.path(setting), self.evidence(setting), tokens, duration, setting.pauses).words
+def _times(setting: Setting, case: Case, texts: Sequence[str]) -> list[tuple[float, float]]:
+    if setting.settings is None:
+        return uniform_times(texts, case.encoded.duration)
+    return [(word.start, word.end) for word in case.words(setting.settings).words]
 
 
 def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:

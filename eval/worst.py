@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.manifest import Utterance, load_audio
+from eval.manifest import Utterance
 from eval.systems import Recording, System
 
 if TYPE_CHECKING:
@@ -32,27 +32,24 @@ def save_worst(utterances: Sequence[Utterance], systems: Sequence[System], align
     Each is a pair K.npy (float16, tokens + 1 by frames) and K.json.
     """
     from aligner.files import atomic_write
-    from eval.run import Lattice
+    from eval.cases import open_case
 
     setting = next((s for s in aligner.settings if s.name == SHOWN), None)
-    if setting is None or aligner.transcript != "gold":
+    if setting is None or setting.settings is None or aligner.transcript != "gold":
         return
     by_id = {u.id: u for u in utterances}
     shown = next(s for s in systems if s.name == SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
     for rank, recording in enumerate(worst_recordings(shown)):
-        utterance = by_id[recording.id]
-        encoded = aligner.model.encode(load_audio(utterance, aligner.model.sample_rate))
-        language = utterance.language if utterance.language in aligner.model.languages else None
-        lattice = Lattice(aligner.model, encoded, utterance.text, language)
-        evidence, path = lattice.evidence(setting), lattice.path(setting)
+        case = open_case(aligner.model, by_id[recording.id])
+        evidence, path = case.evidence(setting.settings), case.path(setting.settings)
         with atomic_write(folder / f"{rank}.npy") as temporary:
             np.save(temporary, evidence.values.astype(np.float16))
         details = {
             "id": recording.id,
             "setting": SHOWN,
             "frame_duration": evidence.frame_duration,
-            "tokens": [*lattice.tokens(setting.units).texts, "end"],
+            "tokens": [*case.tokens(setting.units).texts, "end"],
             "path": [path.tokens.tolist(), path.frames.tolist()],
         }
         with atomic_write(folder / f"{rank}.json") as temporary:

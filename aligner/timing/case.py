@@ -1,0 +1,186 @@
+"""One utterance after the model: evidence, path, words, edges. The one place where this chain is put together.
+
+Settings share what they have in common: tokens, attention, evidence and paths are computed once each, so a grid of
+settings costs one pass of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligner.core import AttentionMap, Path, TokenFrameMap, Tokens, Word, WordSpan
+from aligner.errors import SettingError
+from aligner.timing.aggregation import aggregate
+from aligner.timing.edges import hugging
+from aligner.timing.path import warp
+from aligner.timing.places import Near, covering, held, of_words
+from aligner.timing.words import TimedWords, time_words
+
+if TYPE_CHECKING:
+    from aligner.models.base import Encoded, ForcedPass, SpeechModel
+    from aligner.timing.settings import Settings
+
+
+class Case:
+    """An utterance of at most one model window, ready to be timed by any settings.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    encoded : Encoded
+        The utterance after the encoder.
+    text : str
+        What is said.
+    language : str or None
+    near : sequence of Near
+        Where each part of the text is known to lie; none for a free alignment.
+    levels : float32 array, shape (10 ms frames,), optional
+        Loudness in dB, from `aligner.audio.level.loudness`. With it, and pauses "trim", words beside a pause are
+        drawn to their sound; without it that is left to whoever knows the whole recording.
+    """
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        encoded: Encoded,
+        text: str,
+        language: str | None = None,
+        near: Sequence[Near] = (),
+        levels: NDArray[np.float32] | None = None,
+    ) -> None:
+        self.model, self.encoded, self.text, self.language = model, encoded, text, language
+        self.near, self.levels = near, levels
+        self._tokens: dict[str, Tokens] = {}
+        self._passes: dict[tuple[int, ...], ForcedPass] = {}
+        self._attention: dict[tuple[int, ...], AttentionMap] = {}
+        self._evidence: dict[Hashable, TokenFrameMap] = {}
+        self._paths: dict[Hashable, Path] = {}
+
+    def tokens(self, units: str = "subword") -> Tokens:
+        """Tokens of the text in some units."""
+        if units not in self._tokens:
+            self._tokens[units] = self.model.tokenize(self.text, units, self.language)
+        return self._tokens[units]
+
+    def attention(self, units: str = "subword") -> AttentionMap:
+        """Cross-attention of every layer and head."""
+        tokens = self.tokens(units)
+        if tokens.ids in self._passes:
+            return self._passes[tokens.ids].attention
+        if tokens.ids not in self._attention:
+            self._attention[tokens.ids] = self.model.attend(self.encoded, tokens, self.language)
+        return self._attention[tokens.ids]
+
+    def probabilities(self, units: str = "subword") -> NDArray[np.float64]:
+        """Mean probability of each word's tokens, shape (words,)."""
+        tokens = self.tokens(units)
+        of_token = self._forced(tokens).probabilities()
+        return np.array([of_token[span.start : span.stop].mean() for span in tokens.words])
+
+    def _forced(self, tokens: Tokens) -> ForcedPass:
+        if tokens.ids not in self._passes:
+            self._passes[tokens.ids] = self.model.force(self.encoded, tokens, self.language)
+        return self._passes[tokens.ids]
+
+    def evidence(self, settings: Settings) -> TokenFrameMap:
+        """What the attention says, one map.
+
+        Raises
+        ------
+        SettingError
+            Layers or heads that the model does not have.
+        """
+        tokens = self.tokens(settings.units)
+        key = (settings.aggregation, tokens.ids)
+        if key not in self._evidence:
+            if settings.confidence:
+                self._forced(tokens)  # gives the attention, too
+            self._evidence[key] = aggregate(
+                self.attention(settings.units), settings.aggregation, self.model.alignment_heads
+            )
+        return self._evidence[key]
+
+    def path(self, settings: Settings) -> Path:
+        """The way through the evidence, held to the places that are known."""
+        key = (settings.aggregation, self.tokens(settings.units).ids, settings.path)
+        if key not in self._paths:
+            self._paths[key] = self._walked(self.evidence(settings), settings)
+        return self._paths[key]
+
+    def words(self, settings: Settings) -> TimedWords:
+        """Times of every word, and what else the settings ask for: probabilities, agreement with saliency.
+
+        Returns
+        -------
+        TimedWords
+            Seconds from the start of the utterance.
+
+        Raises
+        ------
+        SettingError
+            Settings that do not exist or do not fit the model.
+        """
+        timed = self._timed(self.path(settings), self.evidence(settings), settings)
+        words = timed.words
+        if settings.confidence and words:
+            found = self.probabilities(settings.units)
+            words = tuple(replace(word, probability=float(p)) for word, p in zip(words, found, strict=True))
+        if settings.saliency and words:
+            scores = self._agreement(settings, settings.saliency)
+            words = tuple(replace(word, agreement=float(score)) for word, score in zip(words, scores, strict=True))
+        return replace(timed, words=words)
+
+    def timed(self, evidence: TokenFrameMap, settings: Settings) -> TimedWords:
+        """Times of every word from other evidence than the attention that the settings name.
+
+        Parameters
+        ----------
+        evidence : TokenFrameMap
+            Rows of the tokens in the settings' units and of the end of the text.
+        settings : Settings
+            Their aggregation is not used.
+        """
+        return self._timed(self._walked(evidence, settings), evidence, settings)
+
+    def spelled(self, settings: Settings) -> tuple[Word, ...]:
+        """Times of every token that is more than a space."""
+        tokens = self.tokens(settings.units)
+        rows = tuple(WordSpan(text.strip(), i, i + 1) for i, text in enumerate(tokens.texts) if text.strip())
+        parts = replace(tokens, words=rows)
+        return time_words(self.path(settings), self.evidence(settings), parts, self.encoded.duration, "keep").words
+
+    def _walked(self, evidence: TokenFrameMap, settings: Settings) -> Path:
+        if self.near:
+            tokens = self.tokens(settings.units)
+            evidence = held(evidence, tokens, of_words(tokens, self.near))
+        return warp(evidence, settings.path)
+
+    def _timed(self, path: Path, evidence: TokenFrameMap, settings: Settings) -> TimedWords:
+        tokens, duration = self.tokens(settings.units), self.encoded.duration
+        timed = time_words(path, evidence, tokens, duration, settings.pauses)
+        words = timed.words
+        if settings.pauses == "trim":
+            if self.near:
+                words = covering(words, of_words(tokens, self.near), duration)
+            if self.levels is not None:
+                words = hugging(words, self.levels, duration)
+        return replace(timed, words=words)
+
+    def _agreement(self, settings: Settings, method: str) -> Sequence[float]:
+        """Of the evidence with saliency, word by word."""
+        try:
+            from aligner import saliency
+        except ImportError as error:
+            raise SettingError(
+                f"--saliency needs {error.name}: install the extra with pip install 'cross-attention-aligner[saliency]'"
+            ) from None
+        tokens = self.tokens(settings.units)
+        found = saliency.compute(
+            self.model, self.encoded, tokens, method=method, masks=settings.masks, language=self.language
+        )
+        return saliency.agreement(self.evidence(settings), found, tokens)
