@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from aligner.text.languages import LANGUAGES as NAMES
+
 Head = tuple[int, int]  # layer, head
 
-# In the order of their tokens; the first 99 but in large-v3 and its kin.
-_CODES = """
-en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi ml cy sk
-te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg sd gu am yi lo uz fo
-ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue
-"""
-LANGUAGES = tuple(_CODES.split())
+LANGUAGES = tuple(NAMES)  # in the order of their tokens; the first 99 but in large-v3 and its kin
 ENGLISH_VOCABULARY = 51864  # tokens of the English-only checkpoints; others have more
 
 # By (encoder layers, decoder layers, width, tokens); layer.head.

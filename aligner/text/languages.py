@@ -27,7 +27,7 @@ LANGUAGES = {
     "bo": "tibetan", "tl": "tagalog", "mg": "malagasy", "as": "assamese", "tt": "tatar", "haw": "hawaiian",
     "ln": "lingala", "ha": "hausa", "ba": "bashkir", "jw": "javanese", "su": "sundanese", "yue": "cantonese",
 }  # fmt: skip
-"""The languages of Whisper, code and English name."""
+"""The languages of Whisper, code and English name, in the order of their tokens."""
 
 _ALIASES = {
     "burmese": "my", "valencian": "ca", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb", "pushto": "ps",
