@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,18 +39,34 @@ class _Masks(click.IntRange):
         return None if value == "auto" else super().convert(value, parameter, context)
 
 
+class _Align(click.Command):
+    """`align RECORDING ...`, and beside it `align models`, where no recording or folder is called so."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
+        given = sys.argv[1:] if args is None else list(args)
+        if given[:1] == ["models"] and not Path("models").exists():
+            from aligner.command.models import models
+
+            settings["prog_name"] = "align models"
+            return models.main(given[1:], *rest, **settings)
+        return super().main(args, *rest, **settings)
+
+
 EPILOG = """\b
 Examples:
   align talk.wav
   align talk.wav --text talk.txt -f textgrid,srt,vtt,json -o out/
   align talk.wav --text "she had your dark suit" -f json -o -
   align recordings/ --text transcripts/ -f all -o out/ --jobs 4 --resume
-  align talk.wav --model openai/whisper-small --language en
+  align talk.wav --model small --language en
   align talk.wav --layers last:2 --heads all --aggregation mean
+  align models
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=_Align, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.argument("audio", nargs=-1)
 @click.option(
     "-t",
@@ -74,7 +91,12 @@ Examples:
     help="A file (its extension names the format), a folder, or - for standard output.  [default: the current folder]",
 )
 @click.option(
-    "-m", "--model", default="embedded", show_default=True, help="embedded, or a checkpoint's folder or file."
+    "-m",
+    "--model",
+    default="embedded",
+    show_default=True,
+    help="embedded, a name such as base, large-v3 or turbo, one of the hub such as openai/whisper-base, or a "
+    "checkpoint's folder or file; align models lists those on this machine.",
 )
 @click.option("-l", "--language", metavar="NAME", help="Language, such as en, German or pt-BR; detected when left out.")
 @click.option("--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True)
@@ -194,9 +216,13 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
 
     AUDIO is one or more recordings, folders or patterns such as 'talks/*.wav'.
     Files are named after the recording: talk.wav becomes talk.TextGrid.
+
+    align models lists the checkpoints on this machine (align ./models, a folder of that name).
     """
     # Read when torch loads: threads that spin for work stall each other wherever a core is busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if options["quiet"]:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when a checkpoint is fetched
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # tables and messages hold any script and any file name
             stream.reconfigure(errors="backslashreplace")

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from aligner.errors import ModelError, SettingError
 from aligner.models.base import SpeechModel
-from aligner.models.checkpoint import Checkpoint, open_checkpoint
-from aligner.registry import Registry
+from aligner.models.checkpoint import open_checkpoint
+from aligner.models.families import model_families
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
-
-# Adapters by `model_type` of the config; called with a checkpoint, a torch.device and a torch.dtype.
-model_families: Registry[Callable[[Checkpoint, Any, Any], SpeechModel]] = Registry("model family")
-
-
-@model_families.register("whisper")
-def _whisper(checkpoint: Checkpoint, device: Any, dtype: Any) -> SpeechModel:
-    from aligner.models.whisper import WhisperModel
-
-    return WhisperModel(checkpoint, device, dtype)
 
 
 def load_model(

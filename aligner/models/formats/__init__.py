@@ -1,17 +1,17 @@
 """Files that hold weights: one reader for each format, each in its own module.
 
-A reader is a function from a path to `Contents`; it reads headers only.
-Tensors are read when they are asked for, memory-mapped where the format
-allows. A new format is a module here and its name in `READERS`.
+A reader has the functions of `Reader`; it reads headers only. Tensors are read
+when they are asked for, memory-mapped where the format allows. A new format is
+a module here and its name in `READERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aligner.errors import ModelError
 
@@ -43,6 +43,25 @@ class Contents:
     vocabulary: Path | None = None
 
 
+class Reader(Protocol):
+    """What a module of a format defines."""
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path holds a checkpoint of this format."""
+
+    def read(self, path: Path) -> Contents:
+        """What it holds; raises a ModelError where that is damaged."""
+
+    def wanted(self, names: Collection[str]) -> list[str]:
+        """Files of weights to fetch, of those that a repository has; empty where it has none of this format."""
+
+
+def readers() -> Iterator[tuple[str, Reader]]:
+    """Readers by the name of their format."""
+    for name in READERS:
+        yield name, cast(Reader, import_module(f"aligner.models.formats.{name}"))
+
+
 def contents(path: Path) -> tuple[str, Contents]:
     """The format of a folder or file, and what it holds.
 
@@ -55,8 +74,7 @@ def contents(path: Path) -> tuple[str, Contents]:
     ModelError
         No format has such files, or they are damaged.
     """
-    for name in READERS:
-        reader = import_module(f"aligner.models.formats.{name}")
+    for name, reader in readers():
         if reader.owns(path):
             return name, reader.read(path)
     if _is_ggml(path):

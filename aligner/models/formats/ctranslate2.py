@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,11 @@ class _Variable:
 def owns(path: Path) -> bool:
     """Whether a path is a CTranslate2 folder."""
     return (path / "model.bin").is_file()
+
+
+def wanted(names: Collection[str]) -> list[str]:
+    """See `aligner.models.formats.Reader`."""
+    return [name for name in ("model.bin",) if name in names]
 
 
 def read(path: Path) -> Contents:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,11 @@ _NAMES = (
 def owns(path: Path) -> bool:
     """Whether a path is a `.pt` file."""
     return path.suffix == ".pt" and path.is_file()
+
+
+def wanted(names: Collection[str]) -> list[str]:
+    """None: OpenAI's own server has these files, no hub."""
+    return []
 
 
 def read(path: Path) -> Contents:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,23 @@ def owns(path: Path) -> bool:
 def _first(path: Path) -> Path | None:
     names = (name for whole in WHOLE for name in (whole, f"{whole}.index.json"))
     return next((path / name for name in names if (path / name).is_file()), None)
+
+
+def wanted(names: Collection[str]) -> list[str]:
+    """See `aligner.models.formats.Reader`; an index comes with its pieces.
+
+    Examples
+    --------
+    >>> wanted(["model.safetensors.index.json", "model-00001-of-00001.safetensors", "pytorch_model.bin"])
+    ['model.safetensors.index.json', 'model-00001-of-00001.safetensors']
+    """
+    for whole in WHOLE:
+        if whole in names:
+            return [whole]
+        if (index := f"{whole}.index.json") in names:
+            piece = re.compile(r"{}-\d+-of-\d+\.{}".format(*whole.split(".")))
+            return [index, *sorted(filter(piece.fullmatch, names))]
+    return []
 
 
 def read(path: Path) -> Contents:
