@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import SettingError
+from aligner.segmentation.script import script_of
 from aligner.text.clusters import clusters
 from aligner.text.matching import letters
 from aligner.text.spacing import as_written, running
@@ -255,6 +256,14 @@ def test_no_word_ends_inside_a_cluster_and_the_spaces_of_the_transcript_stay(lan
     assert set(itertools.accumulate(len(letters(word.text)) for word in words)) <= ends
     assert not any(unicodedata.category(word.text[0])[0] == "M" for word in words)
     assert running(as_written(words, text, ())) == text
+
+
+def test_a_script_without_spaces_keeps_its_clusters_and_the_spaces_of_the_transcript() -> None:
+    text = "สวัสดีครับ วันนี้ดี\nแล้ว"
+    script = script_of(text, "th")
+    assert [word.strip() for word in script.words] == [part for part in clusters(text) if part.strip()]
+    assert script.text(range(len(script.words))) == text
+    assert script_of("so it is. Yes", "en").words == ("so", "it", "is.", "Yes")
 
 
 def test_marks_stay_outside_the_rows_of_their_word(model: Any) -> None:

@@ -55,7 +55,7 @@ def in_chunks(
 
 def _near(anchor: Anchor, script: Script, offset: float) -> Near:
     """An anchor in a window that starts at `offset`."""
-    letters, heard = len(script.words[anchor.word]), anchor.doubt < LOOSE
+    letters, heard = len(script.words[anchor.word].strip()), anchor.doubt < LOOSE
     return Near(letters, anchor.start - offset, anchor.end - offset, anchor.doubt, heard)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aligner.text.clusters import clusters
 from aligner.text.transcript import sentences
 from aligner.timing.words import UNSPACED_LANGUAGES
 
@@ -45,10 +46,15 @@ class Script:
 
 
 def script_of(text: str, language: str) -> Script:
+    """Words of a transcript; in scripts without spaces its clusters of characters, each with the space after it."""
     unspaced = language in UNSPACED_LANGUAGES
     words: list[str] = []
     ends: set[int] = set()
     for sentence in sentences(text):
-        words += list("".join(sentence.split())) if unspaced else sentence.split()
+        for part in clusters(sentence) if unspaced else sentence.split():
+            if part.isspace():
+                words[-1] += part
+            else:
+                words.append(part)
         ends.add(len(words) - 1)
     return Script(tuple(words), frozenset(ends), "" if unspaced else " ")
