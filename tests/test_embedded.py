@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from click.testing import CliRunner
 
 from aligner.audio.read import read_audio
+from aligner.command.cli import main
 from aligner.models import SpeechModel, load_model
 from aligner.models.find import EMBEDDED
 from aligner.text.spoken import spoken_form
 from aligner.textgrid import read_words
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window
+from eval.corpora.espeak import Espeak
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 NAMES = ("carrots", "oranges", "twelve")
@@ -51,3 +55,21 @@ def test_most_words_of_the_samples_are_recognised(model: SpeechModel) -> None:
     written = [spoken_form((SAMPLES / f"{name}.txt").read_text()) for name in NAMES]
     assert found[1] == written[1] == "she likes to eat oranges he said"
     assert jiwer.wer(written, found) < 0.2
+
+
+def test_another_language_is_answered_with_what_to_use(tmp_path: Path) -> None:
+    path = tmp_path / "german.wav"
+    try:
+        said = "am anfang war das wort und das wort war sehr lang"
+        speech = Espeak().speak(said.split(), "de")
+    except OSError as error:
+        pytest.skip(str(error))
+    assert speech is not None
+    soundfile.write(path, speech.samples, 16_000)
+    heard = CliRunner().invoke(main, [str(path), "-o", str(tmp_path / "out.json")])
+    assert heard.exit_code == 0
+    (line,) = [line for line in heard.stderr.splitlines() if "not English" in line]
+    assert "--model base" in line
+    told = CliRunner().invoke(main, [str(path), "--language", "de", "-o", str(tmp_path / "out.json")])
+    assert told.exit_code != 0
+    assert "knows English only" in told.stderr and "base" in told.stderr

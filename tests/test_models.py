@@ -264,7 +264,7 @@ def test_settings_of_the_decoder_that_do_not_exist_are_refused(multilingual_chec
     encoded, tokens = model.encode(noise(0.5)), model.tokenize("yes")
     with pytest.raises(SettingError, match=r"unknown language 'xx'.*\bde\b"):
         model.attend(encoded, tokens, "xx")
-    with pytest.raises(SettingError, match="unknown language 'fr'"):
+    with pytest.raises(SettingError, match="knows English only, not 'fr'"):
         embedded.check_language("fr")
     with pytest.raises(SettingError, match="only transcribes"):
         embedded.check_language("en", "translate")

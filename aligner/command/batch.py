@@ -84,11 +84,16 @@ def messages(plan: Plan, job: Job, alignment: Alignment) -> list[str]:
         said += [f"{job.audio}: {before}{_short(text)}" for text in found[:MOST]]
         if len(found) > MOST:
             said.append(f"{job.audio}: {before}{len(found) - MOST} more; the JSON output lists them all")
-    mean = mean_probability(alignment)
+    mean, embedded = mean_probability(alignment), plan.loading["name"] == "embedded"
     if mean is not None and alignment.provenance["text"] == "given" and mean < MISMATCH:
-        said.append(f"{job.audio}: the transcript hardly matches what is said (mean word probability {mean:.2f})")
+        said.append(
+            f"{job.audio}: the transcript hardly matches what is said (mean word probability {mean:.2f})"
+            f"{'; if it is not English, choose a multilingual model, such as --model base' if embedded else ''}"
+        )
     if mean is not None and alignment.provenance["text"] == "recognised" and mean < DOUBTFUL:
-        larger = ", or choose a larger model with --model" if plan.loading["name"] == "embedded" else ""
+        larger = (
+            ", or choose a larger model, a multilingual one if this is not English: --model base" if embedded else ""
+        )
         said.append(
             f"{job.audio}: the recognised words are doubtful (mean probability {mean:.2f}): "
             f"give the words with --text{larger}"

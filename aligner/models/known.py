@@ -14,6 +14,8 @@ Head = tuple[int, int]  # layer, head
 
 LANGUAGES = tuple(NAMES)  # in the order of their tokens; the first 99 but in large-v3 and its kin
 ENGLISH_VOCABULARY = 51864  # tokens of the English-only checkpoints; others have more
+VOCABULARIES = (ENGLISH_VOCABULARY, 51865, 51866)
+TIMESTAMPS = 1501  # tokens of times, the last ones
 
 # By (encoder layers, decoder layers, width, tokens); layer.head.
 _HEADS: dict[tuple[Any, ...], str] = {

@@ -19,7 +19,7 @@ Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision",
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -55,16 +55,30 @@ class Shape:
     activation_function: str = "gelu"
     scale_embedding: bool = False
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int" and not (isinstance(value, int) and value > 0):
+                raise ValueError(f"its config says {field.name} = {str(value)[:40]!r}")
+        for heads in (self.encoder_attention_heads, self.decoder_attention_heads):
+            if self.d_model % heads:
+                raise ValueError(f"its config shares a width of {self.d_model} among {heads} heads")
+        if self.activation_function not in ACTIVATIONS:
+            raise ValueError(f"its config names the unknown activation {str(self.activation_function)[:40]!r}")
+
     @classmethod
     def of(cls, config: dict[str, Any]) -> Shape:
         """The shape that a checkpoint's config describes.
 
         Raises
         ------
-        KeyError
-            A number is missing.
+        ValueError
+            A number is missing or makes no sense.
         """
-        return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config or name in _NEEDED})
+        missing = [name for name in _NEEDED if name not in config]
+        if missing:
+            raise ValueError(f"its config has no {missing[0]}")
+        return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config})
 
 
 _NEEDED = tuple(name for name in Shape.__dataclass_fields__ if not hasattr(Shape, name))
@@ -324,10 +338,14 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
     ValueError
         A tensor is missing or has another shape than the config says.
     """
+    held = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+    for side, count in (("encoder", shape.encoder_layers), ("decoder", shape.decoder_layers)):
+        there = {name.split(".")[2] for name in held if name.startswith(f"{side}.layers.")}
+        if len(there) != count:  # before as many are built as any number says
+            raise ValueError(f"it has {len(there)} {side} layers, its config says {count}")
     with torch.device("meta"):
         network = Whisper(shape)
     wanted = network.state_dict()
-    held = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
     for name, blank in wanted.items():
         if name not in held:
             raise ValueError(f"it has no {name}")

@@ -69,26 +69,33 @@ def read_vocabulary(folder: Path | None, vocab_size: int) -> Vocabulary:
     ModelError
         Damaged files, or none for a vocabulary of this size.
     """
-    import tokenizers
-
-    written: dict[str, Any]
+    if folder is None or not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        return _made(_of_openai(vocab_size))
     try:
-        if folder is not None and (folder / "tokenizer.json").is_file():
+        if (folder / "tokenizer.json").is_file():
             written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        elif folder is not None and (folder / "vocab.json").is_file():
-            written = _from_parts(folder)
         else:
-            written = _of_openai(vocab_size)
+            written = _from_parts(folder)
         if written["model"]["type"] == "BPE":
             _put_back(written)
-        special = {token["content"]: int(token["id"]) for token in written["added_tokens"]}
-        # Whoever writes "<|en|>" in a transcript means these characters.
-        tokenizer = tokenizers.Tokenizer.from_str(json.dumps({**written, "added_tokens": []}))
-    except ModelError:
-        raise
+        return _made(written)
     except Exception as error:  # tokenizers raises nothing narrower
-        raise ModelError(f"the vocabulary in {folder} is damaged: {str(error)[:160] or type(error).__name__}") from None
-    return Vocabulary(tokenizer, special)
+        raise ModelError(f"the vocabulary in {folder} is damaged: {_first_line(error)}") from None
+
+
+def _made(written: dict[str, Any]) -> Vocabulary:
+    """The vocabulary of a `tokenizer.json`, whose special tokens are left out of it.
+
+    Whoever writes "<|en|>" in a transcript means these characters.
+    """
+    import tokenizers
+
+    special = {token["content"]: int(token["id"]) for token in written["added_tokens"]}
+    return Vocabulary(tokenizers.Tokenizer.from_str(json.dumps({**written, "added_tokens": []})), special)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:160] or type(error).__name__
 
 
 def _put_back(written: dict[str, Any]) -> None:
@@ -129,7 +136,7 @@ def _of_openai(vocab_size: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((EMBEDDED / "tokenizer.json").read_text(encoding="utf-8"))
         return found
     n_languages = vocab_size - 51865 + 99
-    if n_languages not in (99, 100):
+    if vocab_size not in known.VOCABULARIES:
         raise ModelError(f"the checkpoint has no tokenizer.json, and nothing is known of {vocab_size} tokens")
     merges = MULTILINGUAL.read_text(encoding="utf-8").splitlines()
     tokens = [*_byte_symbols(), *(merge.replace(" ", "") for merge in merges), ""]

@@ -61,7 +61,8 @@ class Special:
         ids = checkpoint.vocabulary.special
         size = int(checkpoint.config["vocab_size"])
         wanted = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
-        if any(name not in ids for name in wanted) or max(ids[name] for name in wanted) >= size:
+        odd = any(name not in ids for name in wanted) or max(ids[name] for name in wanted) >= size
+        if odd or (size in known.VOCABULARIES and ids["<|notimestamps|>"] != size - known.TIMESTAMPS - 1):
             raise ModelError(
                 f"model {checkpoint.name!r}: its vocabulary is not that of a Whisper with {size} tokens; "
                 "are the files of one checkpoint?"
@@ -125,9 +126,8 @@ class WhisperModel:
         try:
             shape = Shape.of(checkpoint.config)
             self.network = build(shape, checkpoint.weights(), device, dtype)
-        except (KeyError, TypeError, ValueError) as error:
-            why = f"its config has no {error}" if isinstance(error, KeyError) else str(error)
-            raise ModelError(f"model {checkpoint.name!r} is not a complete checkpoint: {why}") from None
+        except ValueError as error:
+            raise ModelError(f"model {checkpoint.name!r} is not a complete checkpoint: {error}") from None
         self.checkpoint = checkpoint
         self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint
         self.device, self.dtype = device, dtype
@@ -181,6 +181,11 @@ class WhisperModel:
         features = torch.stack([self._features(window) for window in audio])
         with torch.inference_mode():
             states, layers = self.network.encoder(features.to(self.dtype))
+        if not states.isfinite().all():
+            raise ModelError(
+                f"model {self.name} computes no finite numbers: its weights are damaged, or too large for "
+                f"{str(self.dtype).removeprefix('torch.')} (then --dtype float32 helps)"
+            )
         found = []
         for i, window in enumerate(audio):
             real = -(-len(window.samples) // round(self.feature_duration * self.sample_rate))
@@ -238,6 +243,10 @@ class WhisperModel:
         ------
         SettingError
         """
+        if language not in (None, "en") and not self.special.languages:
+            raise SettingError(
+                f"model {self.name} knows English only, not {language!r}: choose a multilingual one, such as base"
+            )
         if language is not None and language not in self.languages:
             raise SettingError(
                 f"unknown language {language!r} for model {self.name}: choose one of {', '.join(self.languages)}"

@@ -175,6 +175,8 @@ def _weights(path: Path, variables: dict[str, _Variable]) -> dict[str, torch.Ten
     def tensor(name: str) -> torch.Tensor:
         values = array(name)
         if values.dtype.kind == "i":
+            if f"{name}_scale" not in variables:
+                raise ModelError(f"{path} is damaged: {name} holds whole numbers without their scale")
             scale = array(f"{name}_scale").astype(np.float32)
             values = values / scale.reshape(scale.shape + (1,) * (values.ndim - scale.ndim))
         return torch.from_numpy(values)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -104,7 +105,9 @@ def unpickled(path: Path) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch doubts is refused below, or harmless
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|global|Unsupported class) ([\w.]+)", str(error))
         what = f" ({named[1]})" if named else ""
