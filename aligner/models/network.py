@@ -84,6 +84,11 @@ class Shape:
 _NEEDED = tuple(name for name in Shape.__dataclass_fields__ if not hasattr(Shape, name))
 
 
+def _table(rows: int, width: int) -> nn.Embedding:
+    """An embedding without the random start that torch gives it, which imports its compiler: two seconds."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+
+
 class Attention(nn.Module):
     """Multi-head attention; keys have no bias."""
 
@@ -146,7 +151,7 @@ class Encoder(nn.Module):
         width = shape.d_model
         self.conv1 = nn.Conv1d(shape.num_mel_bins, width, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
-        self.embed_positions = nn.Embedding(shape.max_source_positions, width)
+        self.embed_positions = _table(shape.max_source_positions, width)
         self.layers = nn.ModuleList(
             EncoderLayer(width, shape.encoder_attention_heads, shape.encoder_ffn_dim, shape.activation_function)
             for _ in range(shape.encoder_layers)
@@ -231,8 +236,8 @@ class Decoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.scale = shape.d_model**0.5 if shape.scale_embedding else 1.0
-        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.d_model)
-        self.embed_positions = nn.Embedding(shape.max_target_positions, shape.d_model)
+        self.embed_tokens = _table(shape.vocab_size, shape.d_model)
+        self.embed_positions = _table(shape.max_target_positions, shape.d_model)
         self.layers = nn.ModuleList(
             DecoderLayer(shape.d_model, shape.decoder_attention_heads, shape.decoder_ffn_dim, shape.activation_function)
             for _ in range(shape.decoder_layers)

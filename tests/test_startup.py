@@ -1,0 +1,28 @@
+"""How little is imported on the way of a user: what is slow to import waits until it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "carrots.flac"
+HEAVY = ("transformers", "torchaudio", "torch._dynamo", "huggingface_hub", "sympy", "skimage", "matplotlib")
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["given", "recognised"])
+def test_aligning_imports_no_heavy_library_but_torch(given: bool, tmp_path: Path) -> None:
+    arguments = [str(SAMPLE), "-o", str(tmp_path / "out.json"), "-q"]
+    arguments += ["--text", str(SAMPLE.with_suffix(".txt"))] if given else []
+    code = (
+        f"import sys; sys.argv = ['align', *{arguments!r}]\n"
+        "from aligner.command.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert (tmp_path / "out.json").is_file()
