@@ -132,6 +132,21 @@ def test_small_gaps_are_closed_to_two_frames_and_pauses_are_not() -> None:
     assert cues(Alignment(words, 9.0), fps=50)[0].end == 2.0  # half of the time is no flash at twice the frames
 
 
+def test_a_speaker_who_stops_is_followed_but_not_inside_a_phrase() -> None:
+    def shown(text: str, pause: float) -> list[str]:
+        first, second = text.split("|")
+        words = spoken(first)
+        late = tuple(
+            Word(w.text, w.start + words[-1].end + pause, w.end + words[-1].end + pause) for w in spoken(second)
+        )
+        return [cue.shown for cue in cues(alignment((*words, *late)))]
+
+    assert shown("And so my fellow Americans|ask not what", 0.0) == ["And so my fellow Americans ask not what"]
+    assert shown("And so my fellow Americans|ask not what", 0.7) == ["And so my fellow Americans", "ask not what"]
+    assert shown("This is about the|acoustic corpus.", 0.7) == ["This is about the acoustic corpus."]
+    assert shown("This is about the|acoustic corpus.", 1.5) == ["This is about the", "acoustic corpus."]
+
+
 def test_languages_have_their_own_limits() -> None:
     text = "今日はとてもいい天気ですね。私は毎日学校へ行きます。"
     words = tuple(Word(c, 0.5 + 0.2 * k, 0.7 + 0.2 * k) for k, c in enumerate(text))

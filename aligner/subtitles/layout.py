@@ -14,11 +14,12 @@ from aligner.subtitles.style import Style
 from aligner.text.readers.base import MARKUP
 from aligner.text.spacing import gap
 
-PAUSE = 1.0  # seconds of silence over which no subtitle reaches
+PAUSE = 1.5  # seconds of silence over which no subtitle reaches
 _SUBTITLE = 1.0  # cost of one more subtitle
 _SENTENCE, _REST = 1.2, 3.0  # costs of one more sentence in it, and of one more after the rest of another
 _END = 1.5  # a break between subtitles weighs so many times as one between lines
 _WIDOW = 4.0  # cost of one word alone in a line or a subtitle that its sentence leaves
+_SILENCE, _BREATH = 8.0, 0.3  # cost of a second of silence inside a subtitle, beyond the seconds of a breath
 _HASTE = 8.0  # cost of what is shown for half of the time it takes to read, or for half of the shortest time
 
 
@@ -124,7 +125,7 @@ class Layout:
         price = _SUBTITLE + laid[0] + _END * self._break[stop]
         more = _SENTENCE if self._break[start] == breaks.SENTENCE else _REST
         price += more * sum(self._break[k] == breaks.SENTENCE for k in range(start + 1, stop))
-        price += sum(2 * max(0.0, b.start - a.end - 0.3) for a, b in pairwise(words[start:stop]))
+        price += _SILENCE * sum(max(0.0, b.start - a.end - _BREATH) for a, b in pairwise(words[start:stop]))
         if stop - start == 1 and start and self._break[start] > breaks.CLAUSE:
             price += _WIDOW
         shown = self.out(start, stop, words[stop].start if stop < len(words) else None) - words[start].start
