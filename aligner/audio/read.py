@@ -144,20 +144,10 @@ def resample(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np
     """
     if rate == wanted or not len(samples):
         return samples
-    ratio = Fraction(wanted, rate)
-    if ratio.denominator > 2000:  # odd rates: the exact filter bank would take gigabytes
-        from scipy.signal import resample_poly
+    from scipy.signal import resample_poly
 
-        ratio = ratio.limit_denominator(2000)
-        result: NDArray[np.float32] = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32)
-        return result
-    import torch
-
-    from aligner.guard import import_torchaudio
-
-    resampled: NDArray[np.float32] = (
-        import_torchaudio().functional.resample(torch.from_numpy(np.ascontiguousarray(samples)), rate, wanted).numpy()
-    )
+    ratio = Fraction(wanted, rate).limit_denominator(2000)  # of odd rates the exact filter would take gigabytes
+    resampled: NDArray[np.float32] = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32)
     return resampled
 
 

@@ -1,4 +1,4 @@
-"""What torch and torchaudio need before they are used.
+"""What other tools need before they import torchaudio.
 
 The registry's torchaudio wheels link CUDA, so on a CPU build of torch the
 import fails, and transformers, which imports torchaudio when it is installed,
@@ -9,13 +9,9 @@ module that loads the compiled part is enough.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from types import ModuleType
 from typing import Any
-
-# oneDNN keeps a compiled convolution for each of the last 1 024 shapes, 0.2 MB each; windows have any number of frames.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 
 def import_torchaudio() -> ModuleType:
