@@ -144,7 +144,7 @@ def romaji(language: str = "ja") -> Speller:
         from pykakasi import kakasi
     except ImportError:
         raise _missing("pykakasi") from None
-    convert = kakasi().convert  # type: ignore[no-untyped-call]
+    convert = kakasi().convert
 
     @lru_cache(maxsize=65536)
     def say(word: str) -> tuple[tuple[str, ...], ...]:

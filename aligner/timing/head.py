@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 STEP = 0.01  # seconds to a frame of evidence
 STATES_WEIGHT = 2.0  # of the classifier's log-likelihoods beside the mixtures' (docs/head.md: tuned across speakers)
 PRIOR_WEIGHT = 0.5  # of the classifier's prior that is divided out
-ANYTHING = 3.0  # cost of a frame of sound that nobody wrote, between words
+ANYTHING = 10.0  # cost of a frame of sound that nobody wrote, between words
 MOST_BYTES = 4 << 20  # no head is that large
 HEADS = Path(__file__).parent.parent / "heads"
 
