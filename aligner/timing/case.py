@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from aligner.core import AttentionMap, Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import SettingError
 from aligner.timing.aggregation import aggregate
+from aligner.timing.choice import head_of
 from aligner.timing.edges import hugging
+from aligner.timing.head import Head, arrays_of
 from aligner.timing.path import warp
 from aligner.timing.places import Near, covering, held, of_words
+from aligner.timing.sounds import edges, word_evidence
 from aligner.timing.words import TimedWords, time_words
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ class Case:
         self._attention: dict[tuple[int, ...], AttentionMap] = {}
         self._evidence: dict[Hashable, TokenFrameMap] = {}
         self._paths: dict[Hashable, Path] = {}
+        self._sounds: dict[Head, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def tokens(self, units: str = "subword") -> Tokens:
         """Tokens of the text in some units."""
@@ -125,7 +129,11 @@ class Case:
         SettingError
             Settings that do not exist or do not fit the model.
         """
-        timed = self._timed(self.path(settings), self.evidence(settings), settings)
+        head = head_of(self.model, settings, self.language)
+        if head is None:
+            timed = self._timed(self.path(settings), self.evidence(settings), settings)
+        else:
+            timed = self._by_sounds(head, settings)
         words = timed.words
         if settings.confidence and words:
             found = self.probabilities(settings.units)
@@ -134,6 +142,30 @@ class Case:
             scores = self._agreement(settings, settings.saliency)
             words = tuple(replace(word, agreement=float(score)) for word, score in zip(words, scores, strict=True))
         return replace(timed, words=words)
+
+    def _by_sounds(self, head: Head, settings: Settings) -> TimedWords:
+        """Times of every word from the sounds that a head hears; how sure they are."""
+        tokens = self.tokens(settings.units)
+        if not tokens.words:
+            return TimedWords((), 0)
+        evidence, posteriors = self.sounds(head)
+        texts = [span.text for span in tokens.words]
+        if settings.timing == "both":
+            evidence_of_words = word_evidence(self.evidence(settings), tokens, len(evidence))
+            found = edges(head, evidence, posteriors, texts, evidence_of_words)
+        else:
+            found = edges(head, evidence, posteriors, texts)
+        timed = found.words(texts, self.encoded.duration, settings.pauses)
+        if settings.pauses == "trim" and self.levels is not None:
+            timed = replace(timed, words=hugging(timed.words, self.levels, self.encoded.duration))
+        return timed
+
+    def sounds(self, head: Head) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Evidence of sounds every 10 ms, and their posteriors at every encoder state; see `Head`."""
+        if head not in self._sounds:
+            features, states = arrays_of(self.encoded)
+            self._sounds[head] = head.evidence(features, states), head.sound_posteriors(states)
+        return self._sounds[head]
 
     def timed(self, evidence: TokenFrameMap, settings: Settings) -> TimedWords:
         """Times of every word from other evidence than the attention that the settings name.

@@ -19,7 +19,7 @@ class Preset:
     Attributes
     ----------
     aggregation : Aggregation
-    path, pauses, units : str
+    path, pauses, units, timing : str
         As in `aligner.timing.settings.Settings`.
     source : str
         What it reproduces.
@@ -29,11 +29,12 @@ class Preset:
     path: str = "dtw"
     pauses: str = "keep"
     units: str = "subword"
+    timing: str = "attention"
     source: str = ""
 
 
 PRESETS: dict[str, Preset] = {
-    "default": Preset(Aggregation(), pauses="trim", source="mean over all heads of the last layers"),
+    "default": Preset(Aggregation(), pauses="trim", timing="auto", source="mean over all heads of the last layers"),
     # Its statistics over the tokens include the prompt and the end, so the text rows are taken last.
     "openai": Preset(
         Aggregation("upper-half", "alignment-or-all", ("crop-softmax", "standardise", "median:7", "mean", "text-rows")),

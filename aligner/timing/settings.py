@@ -10,6 +10,8 @@ from aligner.timing.aggregation import Aggregation
 from aligner.timing.presets import PRESETS
 from aligner.timing.steps import COMBINE
 
+TIMINGS = ("auto", "head", "attention", "both")
+
 
 def _default() -> Aggregation:
     return PRESETS["default"].aggregation
@@ -29,6 +31,11 @@ class Settings:
         "trim" (a pause belongs to no word) or "keep" (a word lasts until the next).
     units : str
         "subword" or "character": what the transcript is teacher-forced as.
+    timing : str
+        What times the words: "head" (the checkpoint's timing head), "attention", "both", or "auto": the head where one
+        is known for the checkpoint and the language, else attention.
+    head : str or None
+        File of a timing head; the one that is shipped for the checkpoint when None.
     language : str or None
         Code; detected when None.
     task : str
@@ -49,6 +56,8 @@ class Settings:
     path: str = PRESETS["default"].path
     pauses: str = PRESETS["default"].pauses
     units: str = PRESETS["default"].units
+    timing: str = PRESETS["default"].timing
+    head: str | None = None
     language: str | None = None
     task: str = "transcribe"
     vad: str = "silero"
@@ -101,12 +110,16 @@ def choose(
         aggregation = replace(aggregation, layers=layers, heads=named)
     elif heads is not None:
         aggregation = replace(aggregation, heads=heads)
-    defaults: dict[str, object] = {name: getattr(base, name) for name in ("path", "pauses", "units")}
+    defaults: dict[str, object] = {name: getattr(base, name) for name in ("path", "pauses", "units", "timing")}
+    if any(choice is not None for choice in (layers, heads, combine, steps, others.get("path"))):
+        defaults["timing"] = "attention"  # whoever chooses among attention wants to see it
     given = {name: value for name, value in others.items() if value is not None}
     unknown = given.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
         known = ", ".join(Settings.__dataclass_fields__)
         raise SettingError(f"unknown setting {sorted(unknown)[0]!r}: choose from {known}")
+    if given.get("timing", TIMINGS[0]) not in TIMINGS:
+        raise SettingError(f"unknown timing {given['timing']!r}: choose one of {', '.join(TIMINGS)}")
     if isinstance(given.get("language"), str):
         given["language"] = code(str(given["language"]))
     return Settings(aggregation=aggregation, **{**defaults, **given})  # type: ignore[arg-type]

@@ -18,10 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aligner.core import TokenFrameMap, Tokens, Word
 from aligner.timing.graph import PARTS, Graph, backward, best_path_and_entries
 from aligner.timing.head import STEP, Head
+from aligner.timing.words import TimedWords, repair
 
 TEMPERATURE = 4.0  # frames are not independent of each other: their likelihoods count less (docs/head.md)
+ATTENTION_WEIGHT = 0.5  # of a word's log-attention beside the log-likelihood of its sounds
+ATTENTION_EARLY = 0.025  # seconds by which attention comes before the sound
+_LEAST_ATTENTION = 0.02  # of the peak: attention says where a word is, little of where it is not
 NEAR = 0.25  # seconds around an edge of the best path in which it may lie
 
 
@@ -36,6 +41,8 @@ class Edges:
         Seconds between the tenth and the ninetieth percentile of where the edge may be.
     heard : float64 array, shape (words,)
         Mean posterior of a word's sounds where they are found, 0 to 1.
+    margin : float64 array, shape (words,)
+        Seconds around either edge that hold the true one nine times in ten.
     """
 
     start: NDArray[np.float64]
@@ -43,9 +50,34 @@ class Edges:
     start_spread: NDArray[np.float64]
     end_spread: NDArray[np.float64]
     heard: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def words(self, texts: Sequence[str], duration: float, pauses: str) -> TimedWords:
+        """Valid words.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        duration : float
+            Seconds of the stretch.
+        pauses : str
+            "keep" lets a word last until the next; "trim" leaves the silence that the path found between them.
+        """
+        end = np.append(self.start[1:], duration) if pauses == "keep" else self.end
+        start, end, repairs = repair(self.start, end, duration, STEP)
+        found = zip(texts, start, end, self.heard, self.margin, strict=True)
+        return TimedWords(
+            tuple(Word(text, float(a), float(b), float(p), margin=float(m)) for text, a, b, p, m in found), repairs
+        )
 
 
-def edges(head: Head, evidence: NDArray[np.float32], posteriors: NDArray[np.float32], words: Sequence[str]) -> Edges:
+def edges(
+    head: Head,
+    evidence: NDArray[np.float32],
+    posteriors: NDArray[np.float32],
+    words: Sequence[str],
+    held: NDArray[np.float32] | None = None,
+) -> Edges:
     """Times of the words of a stretch.
 
     Parameters
@@ -57,6 +89,8 @@ def edges(head: Head, evidence: NDArray[np.float32], posteriors: NDArray[np.floa
         From `Head.sound_posteriors`.
     words : sequence of str
         As they are written.
+    held : float32 array, shape (words, frames), optional
+        Further evidence for each word at each frame, from `word_evidence`.
 
     Raises
     ------
@@ -65,6 +99,9 @@ def edges(head: Head, evidence: NDArray[np.float32], posteriors: NDArray[np.floa
     """
     graph = head.graph(words)
     emitted = evidence[:, graph.classes]
+    if held is not None:
+        spoken = graph.words >= 0
+        emitted[:, spoken] += held[graph.words[spoken]].T
     path, _, entered = best_path_and_entries(emitted, graph, head.stays)
     through = entered + emitted + backward(emitted, graph, head.stays)
     owners = graph.words[path]
@@ -80,13 +117,34 @@ def edges(head: Head, evidence: NDArray[np.float32], posteriors: NDArray[np.floa
             end[k], spreads[1, k] = found.edge(found.pause_after(k), last + 1)
         elif k + 1 < len(words):
             end[k], spreads[1, k] = start[k + 1], spreads[0, k + 1]
-    return Edges(
-        np.maximum(start - 0.5, 0) * STEP,
-        (end - 0.5) * STEP,
-        spreads[0] * STEP,
-        spreads[1] * STEP,
-        _heard(graph, path, owners, posteriors, len(words)),
-    )
+    spreads *= STEP
+    per_spread, least = head.card.margin
+    margin = per_spread * spreads.max(0) + least
+    heard = _heard(graph, path, owners, posteriors, len(words))
+    return Edges(np.maximum(start - 0.5, 0) * STEP, (end - 0.5) * STEP, spreads[0], spreads[1], heard, margin)
+
+
+def word_evidence(attention: TokenFrameMap, tokens: Tokens, frames: int) -> NDArray[np.float32]:
+    """What attention says of each word at every 10 ms, to stand beside the evidence of sounds.
+
+    Parameters
+    ----------
+    attention : TokenFrameMap
+        Rows as probabilities.
+    tokens : Tokens
+    frames : int
+
+    Returns
+    -------
+    float32 array, shape (words, frames)
+        Never above zero: the log of a word's attention against its peak, floored and weighed.
+    """
+    rows = np.stack([attention.values[span.start : span.stop].sum(0) for span in tokens.words])
+    share = rows / np.maximum(rows.max(1, keepdims=True), 1e-12)
+    logs = np.log(np.maximum(share, _LEAST_ATTENTION)) * ATTENTION_WEIGHT
+    at = np.arange(frames) * STEP - ATTENTION_EARLY
+    columns = np.clip(np.round(at / attention.frame_duration).astype(int), 0, logs.shape[1] - 1)
+    return logs[:, columns].astype(np.float32)
 
 
 class _Found:
