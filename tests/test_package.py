@@ -63,6 +63,7 @@ def test_a_wheel_runs_outside_the_tree(tmp_path: Path) -> None:
     ]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
+    assert wheel.stat().st_size < 90e6
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     sample = ROOT / "data" / "samples" / "oranges"
     command = [
