@@ -17,6 +17,7 @@ from aligner import saliency
 from aligner.core import AttentionMap, TokenFrameMap, Tokens
 from aligner.errors import InputError
 from aligner.metrics.saliency import correlation
+from aligner.models.base import hears_spectrogram
 from aligner.timing.aggregation import norm_score
 from aligner.timing.settings import Settings
 from eval.baselines import uniform_times
@@ -216,8 +217,8 @@ def deletion_areas(
 
     for scores in importance.values():
         deletion(scores, collect)
-    features = case.encoded.features
-    ratio = round(step / model.feature_duration)
+    hears, features = hears_spectrogram(model, "the deletion test"), case.encoded.features
+    ratio = round(step / hears.feature_duration)
     shown = np.ones((len(keeps), len(features)), bool)
     wide = np.repeat(np.array(keeps), ratio, axis=1)[:, : len(features)]
     shown[:, : wide.shape[1]] = wide
@@ -225,7 +226,7 @@ def deletion_areas(
     with torch.inference_mode():
         for start in range(0, len(keeps), STEPS):
             keep = torch.from_numpy(shown[start : start + STEPS]).to(features.device)[..., None]
-            states = model.encode_features(torch.where(keep, features, features.mean(0)))
+            states = hears.encode_features(torch.where(keep, features, features.mean(0)))
             heard = model.transcribe([replace(case.encoded, states=window) for window in states], case.language)
             errors += [_word_error(utterance.text, transcription.text) for transcription in heard]
     known = iter(errors)

@@ -36,6 +36,7 @@ class Toy:
 
     frame_of = ((4,), (11,), (15, 16), (20,))
     feature_duration, frame_duration = 0.01, 0.02
+    encoder_layers = torch.nn.ModuleList()
 
     def encode_features(self, features: torch.Tensor) -> torch.Tensor:
         return features.unflatten(1, (-1, 2)).mean(2)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aligner.core import AttentionMap, Audio, Tokens
+from aligner.errors import SettingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ class Encoded:
     Attributes
     ----------
     features : float32 tensor, shape (feature frames, channels)
-        Of the real audio only.
+        What the encoder hears, of the real audio only; (samples, 1) where it hears the waveform.
     states : tensor, shape (frames seen, width)
         Encoder output, all that the decoder sees: padding included.
     layers : tuple of tensors, shape (real frames, width)
@@ -98,8 +99,8 @@ class SpeechModel(Protocol):
         Most seconds of audio that one `encode` takes.
     max_tokens : int
         Most text tokens that one pass takes.
-    feature_duration, frame_duration : float
-        Seconds per feature frame and per encoder frame.
+    frame_duration : float
+        Seconds per encoder frame.
     alignment_heads : tuple of (layer, head)
         The checkpoint's own list; empty when it has none.
     languages : tuple of str
@@ -113,7 +114,6 @@ class SpeechModel(Protocol):
     sample_rate: int
     window: float
     max_tokens: int
-    feature_duration: float
     frame_duration: float
     alignment_heads: tuple[tuple[int, int], ...]
     languages: tuple[str, ...]
@@ -127,9 +127,6 @@ class SpeechModel(Protocol):
 
     def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
         """The same of several windows, as one batch."""
-
-    def encode_features(self, features: torch.Tensor) -> torch.Tensor:
-        """Encoder states (batch, frames, width) of features (batch, feature frames, channels); differentiable."""
 
     def tokenize(self, text: str, units: str = "subword", language: str | None = None) -> Tokens:
         """Tokens of a transcript and the rows of each of its words; `units` is "subword" or "character"."""
@@ -157,3 +154,45 @@ class SpeechModel(Protocol):
     ) -> torch.Tensor:
         """As `token_log_probs(states * keep[..., None], ...)` for states (frames, width) of one window and boolean
         keep (batch, frames), but free to project the states once."""
+
+
+@runtime_checkable
+class HearsSpectrogram(Protocol):
+    """What a `SpeechModel` also has where its encoder hears a spectrogram, parts of which can be hidden from it.
+
+    Attributes
+    ----------
+    feature_duration : float
+        Seconds per feature frame.
+    """
+
+    feature_duration: float
+
+    @property
+    def encoder_layers(self) -> torch.nn.ModuleList:
+        """Layers of the encoder, first to last, for gradients at a chosen depth."""
+
+    def encode_features(self, features: torch.Tensor) -> torch.Tensor:
+        """Encoder states (batch, frames, width) of features (batch, feature frames, channels); differentiable."""
+
+
+def hears_spectrogram(model: SpeechModel, purpose: str) -> HearsSpectrogram:
+    """The part of a model that hears spectrograms.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    purpose : str
+        What asks for one, for the message.
+
+    Raises
+    ------
+    SettingError
+        It hears waveforms.
+    """
+    if not isinstance(model, HearsSpectrogram):
+        raise SettingError(
+            f"{purpose} needs a model that hears a spectrogram, and {model.name} hears the waveform: "
+            "take saliency encoder or gradient:output, which look at the encoder's frames"
+        )
+    return model

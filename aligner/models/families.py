@@ -23,3 +23,17 @@ def _whisper(checkpoint: Checkpoint, device: Any, dtype: Any) -> SpeechModel:
     from aligner.models.whisper import WhisperModel
 
     return WhisperModel(checkpoint, device, dtype)
+
+
+@model_families.register("speech_to_text")
+def _speech2text(checkpoint: Checkpoint, device: Any, dtype: Any) -> SpeechModel:
+    from aligner.models.speech2text import Speech2TextModel
+
+    return Speech2TextModel(checkpoint, device, dtype)
+
+
+@model_families.register("moonshine")
+def _moonshine(checkpoint: Checkpoint, device: Any, dtype: Any) -> SpeechModel:
+    from aligner.models.moonshine import MoonshineModel
+
+    return MoonshineModel(checkpoint, device, dtype)

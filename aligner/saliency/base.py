@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aligner.core import SaliencyMap, Tokens
 from aligner.errors import SettingError
-from aligner.models.base import Encoded, SpeechModel
+from aligner.models.base import Encoded, HearsSpectrogram, SpeechModel, hears_spectrogram
 from aligner.registry import Registry
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ class Request:
     def frames(self) -> int:
         """Encoder frames that real audio fills; the states of padded models hold more."""
         return max(1, int(self.encoded.duration / self.model.frame_duration + 1e-6))
+
+    def spectrogram(self) -> HearsSpectrogram:
+        """What methods need that change what the encoder hears.
+
+        Raises
+        ------
+        SettingError
+            It hears waveforms.
+        """
+        return hears_spectrogram(self.model, "this saliency method")
 
     def filling(self) -> torch.Tensor:
         """The fill of each channel, float32 tensor of shape (channels,).

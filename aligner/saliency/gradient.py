@@ -34,8 +34,9 @@ def gradient_saliency(request: Request) -> SaliencyMap:
             at = encoded.states.detach().clone()[None].requires_grad_()
             states, frames, duration = at, request.frames, model.frame_duration
         elif not request.argument:
+            hears = request.spectrogram()
             at = encoded.features.detach().clone()[None].requires_grad_()
-            states, frames, duration = model.encode_features(at), at.shape[1], model.feature_duration
+            states, frames, duration = hears.encode_features(at), at.shape[1], hears.feature_duration
         else:
             at, states = _at_layer(request)
             frames, duration = request.frames, model.frame_duration
@@ -53,7 +54,8 @@ def gradient_saliency(request: Request) -> SaliencyMap:
 
 def _at_layer(request: Request) -> tuple[torch.Tensor, torch.Tensor]:
     """Activation of an encoder layer and the states that follow from it."""
-    layers: Any = getattr(request.model, "encoder_layers", ())
+    hears = request.spectrogram()
+    layers = hears.encoder_layers
     if not request.argument.isdigit() or int(request.argument) >= len(layers):
         raise SettingError(
             f"gradient:{request.argument}: the encoder has layers 0 to {len(layers) - 1}; "
@@ -68,7 +70,7 @@ def _at_layer(request: Request) -> tuple[torch.Tensor, torch.Tensor]:
 
     remove: Callable[[], None] = layers[int(request.argument)].register_forward_hook(keep).remove
     try:
-        states = request.model.encode_features(request.encoded.features[None])
+        states = hears.encode_features(request.encoded.features[None])
     finally:
         remove()
     return kept[0], states

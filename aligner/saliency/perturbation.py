@@ -110,10 +110,10 @@ def occlude_features(
     request: Request, partitions: Sequence[NDArray[np.intp]], probability: float, most: int = MOST_MASKS
 ) -> SaliencyMap:
     """`occlude` on the features, hidden cells replaced by the fill; the padding is never touched."""
-    model, features, filling = request.model, request.encoded.features, request.filling()
+    hears, features, filling = request.spectrogram(), request.encoded.features, request.filling()
 
     def log_probs(keep: torch.Tensor) -> torch.Tensor:
-        states = model.encode_features(torch.where(keep, features, filling))
-        return model.token_log_probs(states, request.tokens, request.language)
+        states = hears.encode_features(torch.where(keep, features, filling))
+        return request.model.token_log_probs(states, request.tokens, request.language)
 
-    return occlude(request, partitions, probability, model.feature_duration, log_probs, most)
+    return occlude(request, partitions, probability, hears.feature_duration, log_probs, most)

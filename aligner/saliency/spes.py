@@ -66,8 +66,8 @@ def spes_saliency(request: Request) -> SaliencyMap:
     if name not in PRESETS:
         raise SettingError(f"unknown spes preset {name!r}: choose one of {', '.join(PRESETS)}")
     preset = PRESETS[name]
-    features = request.encoded.features.float().cpu().numpy()
-    seconds = min(len(features) * request.model.feature_duration, preset.longest)
+    hears, features = request.spectrogram(), request.encoded.features.float().cpu().numpy()
+    seconds = min(len(features) * hears.feature_duration, preset.longest)
     counts = [round(rate * seconds) for rate in preset.per_second]
     partitions = [segments(features, count, preset) for count in counts if count > 1]
     partitions = [labels for labels in partitions if labels.max() > 0]

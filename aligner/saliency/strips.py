@@ -29,7 +29,7 @@ def strips_saliency(request: Request) -> SaliencyMap:
         Audio no longer than one strip.
     """
     given = request.argument or str(WIDTH)
-    step = request.model.feature_duration * 1000
+    step = request.spectrogram().feature_duration * 1000
     width = round(int(given) / step) if given.isdigit() else 0
     if not width or abs(width * step - int(given)) > 1e-6:
         raise SettingError(f"strips of {given!r} ms: give a multiple of {step:g}, as in strips:40")
