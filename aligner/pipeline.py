@@ -185,18 +185,12 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Ali
     found: dict[str, Any] = {
         "model": model.name,
         "fingerprint": model.fingerprint,
-        "aggregation": settings.aggregation.describe(),
-        "path": settings.path,
-        "pauses": settings.pauses,
-        "units": settings.units,
-        "task": settings.task,
+        **settings.describe(),
         "text": "given" if given else "recognised",
         "windows": spoken.windows,
         "repairs": spoken.repairs,
         "versions": {"aligner": aligner.__version__, **_versions()},
     }
-    if settings.saliency:
-        found["saliency"] = {"method": settings.saliency, "masks": settings.masks}
     for name in ("missing", "dropped", "warnings"):
         if values := getattr(spoken, name):
             found[name] = list(values)

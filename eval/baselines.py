@@ -1,14 +1,20 @@
-"""What needs no model: words spread evenly."""
+"""What needs no model: times from the words and the duration alone."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from aligner.registry import Registry
 
-def uniform_times(texts: Sequence[str], duration: float) -> list[tuple[float, float]]:
+Times = list[tuple[float, float]]
+baselines: Registry[Callable[[Sequence[str], float], Times]] = Registry("baseline")
+
+
+@baselines.register("uniform")
+def uniform_times(texts: Sequence[str], duration: float) -> Times:
     """Words over the whole recording, each as long as its share of the characters.
 
     Examples

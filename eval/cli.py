@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,14 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 @click.version_option(package_name="cross-attention-aligner", prog_name="align-eval")
-def main() -> None:
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="MODULE",
+    help="Python module, or file ending in .py, that registers steps, corpora or metrics of your own; repeatable.",
+)
+def main(plugins: tuple[str, ...]) -> None:
     """Measure word timings against gold, and find out which settings to trust.
 
     \b
@@ -36,9 +44,26 @@ def main() -> None:
     align-eval compare results/timit/systems/default.json results/timit/systems/openai.json
     align-eval report results/timit -o report.html
     """
+    from aligner.plugins import load
+
+    load(plugins)
 
 
-@main.group()
+class _Recipes(click.Group):
+    """A subcommand for every registered recipe, a plugin's too."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        from eval.corpora import recipes
+
+        return list(recipes)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        from eval.corpora import recipes
+
+        return _prepare_command(name) if name in recipes else None
+
+
+@main.group(cls=_Recipes)
 def prepare() -> None:
     """Bring a corpus into a manifest, checked against its audio.
 
@@ -68,7 +93,7 @@ def _prepare_command(name: str) -> click.Command:
         )
 
     module = recipe.prepare.__module__
-    text = (__import__(module, fromlist=["__doc__"]).__doc__ or "").strip()
+    text = (sys.modules[module].__doc__ or recipe.prepare.__doc__ or "").strip()
     parameters: list[click.Parameter] = [
         click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path)),
         click.Option(
@@ -77,16 +102,6 @@ def _prepare_command(name: str) -> click.Command:
     ]
     parameters += [click.Option(list(option.flags), **option.settings) for option in recipe.options]
     return click.Command(name, callback=run, params=parameters, help=text, short_help=text.split("\n")[0])
-
-
-def _register_recipes() -> None:
-    from eval.corpora import recipes
-
-    for name in recipes:
-        prepare.add_command(_prepare_command(name))
-
-
-_register_recipes()
 
 
 def _manifests(command: Callable[..., Any]) -> Callable[..., Any]:

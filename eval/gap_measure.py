@@ -24,7 +24,7 @@ from eval.baselines import uniform_times
 from eval.cases import named, open_case
 from eval.manifest import Utterance
 
-SETTINGS = Settings(confidence=False)
+SETTINGS = Settings(timing="attention", confidence=False)
 TOP = 4  # heads in each choice of heads
 DECIMALS = 5
 

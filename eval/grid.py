@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aligner.errors import InputError, SettingError
+from aligner.models.tokens import UNITS
 from aligner.registry import Registry
-from aligner.timing.aggregation import Aggregation
-from aligner.timing.presets import PRESETS
-from aligner.timing.settings import Settings
+from aligner.timing.settings import PRESETS, Settings, choose
+from aligner.timing.steps import SOURCES
+from aligner.timing.words import PAUSES
+from eval.baselines import baselines
 
 TOP = (1, 2, 3, 5, 8, 10, 15, 20, 30)
-SOURCES = ("softmax-crop", "crop-softmax", "logits")
 NORMALISATIONS: tuple[tuple[str, ...], ...] = (
     ("mean",),
     ("max",),
@@ -35,8 +39,8 @@ NORMALISATIONS: tuple[tuple[str, ...], ...] = (
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One way to align.
+class Candidate:
+    """Settings with a name.
 
     Attributes
     ----------
@@ -44,34 +48,12 @@ class Setting:
         Fit for a file name.
     family : str
         What is varied, such as "single head".
-    aggregation : Aggregation or None
-        None for baselines.
-    units, path, pauses : str
-        As in `aligner.timing.settings.Settings`.
-    baseline : str or None
-        "uniform".
+    settings : Settings
     """
 
     name: str
     family: str
-    aggregation: Aggregation | None
-    units: str = PRESETS["default"].units
-    path: str = PRESETS["default"].path
-    pauses: str = PRESETS["default"].pauses
-    baseline: str | None = None
-
-    @property
-    def settings(self) -> Settings | None:
-        """For `aligner.timing.case.Case`; None for baselines."""
-        if self.aggregation is None:
-            return None
-        return Settings(self.aggregation, self.path, self.pauses, self.units, confidence=False)
-
-    def describe(self) -> dict[str, Any]:
-        """For display and provenance."""
-        if self.aggregation is None:
-            return {"baseline": self.baseline}
-        return {**self.aggregation.describe(), "units": self.units, "path": self.path, "pauses": self.pauses}
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -84,105 +66,102 @@ class Shape:
         Of the decoder.
     alignment_heads : bool
         Whether the checkpoint lists any.
+    timing_head : bool
+        Whether one is known for the checkpoint.
     """
 
     layers: int
     heads: int
     alignment_heads: bool
+    timing_head: bool = False
 
 
-grids: Registry[Callable[[Shape], Iterable[Setting]]] = Registry("grid")
-
-
-def _of_preset(name: str, setting_name: str, family: str, **changes: Any) -> Setting:
-    preset = PRESETS[name]
-    fields = {"units": preset.units, "path": preset.path, "pauses": preset.pauses, **changes}
-    aggregation = fields.pop("aggregation", preset.aggregation)
-    return Setting(setting_name, family, aggregation, **fields)
+grids: Registry[Callable[[Shape], Iterable[Candidate]]] = Registry("grid")
 
 
 @grids.register("small")
-def small_grid(shape: Shape) -> Iterable[Setting]:
-    """The presets and the baselines."""
-    for name in PRESETS:
-        if shape.alignment_heads or PRESETS[name].aggregation.heads != "alignment":
-            yield _of_preset(name, name, "preset")
-    yield Setting("uniform", "baseline", None, baseline="uniform")
+def small_grid(shape: Shape) -> Iterable[Candidate]:
+    """The presets, and attention alone where the default is a timing head."""
+    for name, preset in PRESETS.items():
+        if shape.alignment_heads or preset.settings.aggregation.heads != "alignment":
+            yield Candidate(name, "preset", preset.settings)
+    if shape.timing_head:
+        yield Candidate("attention", "timing", Settings(timing="attention"))
+        yield Candidate("both", "timing", Settings(timing="both"))
 
 
 @grids.register("default")
-def default_grid(shape: Shape) -> Iterable[Setting]:
+def default_grid(shape: Shape) -> Iterable[Candidate]:
     """Every choice, with the others as in the default preset."""
     yield from small_grid(shape)
-    base = PRESETS["default"].aggregation
+    default = PRESETS["default"].settings
+    base = default.aggregation
+
+    def varied(name: str, family: str, **changes: Any) -> Candidate:
+        aggregation = replace(base, **changes)
+        return Candidate(name, family, replace(default, aggregation=aggregation, timing="attention"))
+
+    for layer, head in np.ndindex(shape.layers, shape.heads):
+        yield varied(f"head-{layer}.{head}", "single head", layers="all", heads=f"{layer}.{head}")
     for layer in range(shape.layers):
-        for head in range(shape.heads):
-            yield Setting(f"head-{layer}.{head}", "single head", replace(base, layers="all", heads=f"{layer}.{head}"))
-    for layer in range(shape.layers):
-        yield Setting(f"layer-{layer}", "layer mean", replace(base, layers=str(layer), heads="all"))
+        yield varied(f"layer-{layer}", "layer mean", layers=str(layer), heads="all")
     for count in range(1, shape.layers + 1):
-        yield Setting(f"last-{count}", "last layers", replace(base, layers=f"last:{count}", heads="all"))
+        yield varied(f"last-{count}", "last layers", layers=f"last:{count}", heads="all")
     for layers in ("upper-half", "all"):
-        yield Setting(f"{layers}-layers", "last layers", replace(base, layers=layers, heads="all"))
+        yield varied(f"{layers}-layers", "last layers", layers=layers, heads="all")
     for count in TOP:
         if count <= shape.layers * shape.heads:
-            yield Setting(
-                f"top-{count}", "top heads of the utterance", replace(base, layers="all", heads=f"top:{count}")
-            )
+            yield varied(f"top-{count}", "top heads of the utterance", layers="all", heads=f"top:{count}")
     chosen = [("default", base)]
     if shape.alignment_heads:
-        named = replace(base, heads="alignment")
-        yield Setting("alignment-heads", "alignment heads", named)
+        yield varied("alignment-heads", "alignment heads", heads="alignment")
         if base.heads != "alignment":
-            chosen.append(("alignment", named))
+            chosen.append(("alignment", replace(base, heads="alignment")))
     for label, aggregation in chosen:
-        for source in SOURCES:
-            for steps in NORMALISATIONS:
-                name = "+".join((label, source, *steps)).replace(":", "")
-                yield Setting(name, "steps", replace(aggregation, steps=(source, *steps)))
-    for name in PRESETS:
-        preset = PRESETS[name]
-        if not shape.alignment_heads and preset.aggregation.heads == "alignment":
-            continue
-        for pauses in ("keep", "trim"):
-            yield _of_preset(name, f"{name}+pauses-{pauses}", "pauses", pauses=pauses)
-        for units in ("subword", "character"):
-            yield _of_preset(name, f"{name}+units-{units}", "units", units=units)
-    for pauses in ("keep", "trim"):
-        yield Setting(f"all-layers+pauses-{pauses}", "pauses", replace(base, layers="all", heads="all"), pauses=pauses)
+        for source, steps in itertools.product(SOURCES, NORMALISATIONS):
+            name = "+".join((label, source, *steps)).replace(":", "")
+            yield varied(name, "steps", heads=aggregation.heads, steps=(source, *steps))
+    for preset in [candidate for candidate in small_grid(shape) if candidate.family == "preset"]:
+        for family, values in (("pauses", PAUSES), ("units", UNITS)):
+            for value in values:
+                settings = replace(preset.settings, **{family: value})  # type: ignore[arg-type]
+                yield Candidate(f"{preset.name}+{family}-{value}", family, settings)
+    for pauses in PAUSES:
+        settings = replace(
+            default, aggregation=replace(base, layers="all", heads="all"), pauses=pauses, timing="attention"
+        )
+        yield Candidate(f"all-layers+pauses-{pauses}", "pauses", settings)
 
 
-def read_grid(path: Path) -> list[Setting]:
+def read_grid(path: Path) -> list[Candidate]:
     """Settings of one's own: a JSON list of objects.
 
-    Each has a name and the choices of `Aggregation` (layers, heads, steps) and
-    of `Settings` (units, path, pauses) that differ from the default preset.
+    Each has a name and arguments of `aligner.timing.settings.choose`: a preset
+    to start from, layers, heads, combine, steps (a list, or a text with
+    commas), and any field of `Settings`.
 
     Raises
     ------
     InputError, SettingError
         Not such a list, or choices that do not exist.
     """
+    found = []
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        found = []
-        for entry in entries:
-            choices = {name: entry[name] for name in ("layers", "heads") if name in entry}
-            if "steps" in entry:
-                choices["steps"] = tuple(entry["steps"])
-            rest = {name: entry[name] for name in ("units", "path", "pauses") if name in entry}
-            unknown = entry.keys() - {"name", "layers", "heads", "steps", "units", "path", "pauses"}
-            if unknown:
-                raise SettingError(f"{path}: unknown choice {sorted(unknown)[0]!r} in setting {entry['name']!r}")
-            aggregation = replace(PRESETS["default"].aggregation, **choices)
-            found.append(Setting(str(entry["name"]), "own", aggregation, **rest))
+        for entry in json.loads(path.read_text(encoding="utf-8")):
+            name = str(entry.pop("name"))
+            if isinstance(entry.get("steps"), list):
+                entry["steps"] = ",".join(entry["steps"])
+            try:
+                found.append(Candidate(name, "own", choose(**entry)))
+            except SettingError as error:
+                raise SettingError(f"{path}, setting {name!r}: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a grid (a JSON list of settings with names): {error}") from error
     return found
 
 
-def settings_of(grid: str, shape: Shape) -> tuple[Setting, ...]:
-    """Settings of a named grid, or of a JSON file (with the default preset and the baselines added).
+def candidates_of(grid: str, shape: Shape) -> tuple[Candidate, ...]:
+    """Settings of a named grid, or of a JSON file (with the presets added). None computes word probabilities.
 
     Raises
     ------
@@ -195,11 +174,11 @@ def settings_of(grid: str, shape: Shape) -> tuple[Setting, ...]:
         found = [*(s for s in small_grid(shape) if s.name not in taken), *own]
     else:
         found = list(grids[grid](shape))
-    names = [s.name for s in found]
+    names = [*(s.name for s in found), *baselines]
     twice = {n for n in names if names.count(n) > 1}
     if twice:
         raise SettingError(f"grid {grid!r} has two settings named {sorted(twice)[0]!r}")
     for name in names:
         if not name or not all(c.isalnum() or c in "+-._" for c in name):
             raise SettingError(f"grid {grid!r}: the name {name!r} may hold letters, digits and + - . _ only")
-    return tuple(found)
+    return tuple(replace(s, settings=replace(s.settings, confidence=False)) for s in found)

@@ -52,7 +52,7 @@ class Labelled:
 def settings_of(heads: Sequence[Head]) -> Settings:
     """The default settings with the mean over some heads."""
     listed = ",".join(f"{layer}.{head}" for layer, head in heads)
-    return Settings(Aggregation("all", listed, ("softmax-crop", "mean")), confidence=False)
+    return Settings(Aggregation("all", listed, ("softmax-crop", "mean")), timing="attention", confidence=False)
 
 
 def rank_heads(cases: Sequence[Labelled]) -> list[tuple[Head, float]]:

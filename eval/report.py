@@ -280,7 +280,7 @@ def _heat(systems: Sequence[System], rows: Sequence[Row]) -> tuple[NDArray[np.fl
     cellsof = {}
     for system in systems:
         if system.family == "single head":
-            layer, head = map(int, system.setting["heads"].split("."))
+            layer, head = map(int, system.setting["aggregation"]["heads"].split("."))
             cellsof[layer, head] = row_of[system.name]
     if not cellsof:
         return None
@@ -288,7 +288,7 @@ def _heat(systems: Sequence[System], rows: Sequence[Row]) -> tuple[NDArray[np.fl
     maps = np.full((2, layers, heads + 1), np.nan)
     for system in systems:
         if system.family == "layer mean":
-            cellsof[int(system.setting["layers"]), heads] = row_of[system.name]
+            cellsof[int(system.setting["aggregation"]["layers"]), heads] = row_of[system.name]
     for pair, row in cellsof.items():
         maps[:, pair[0], pair[1]] = row.onset_mean.value, row.offset_mean.value
     return maps[0], maps[1]
@@ -323,9 +323,10 @@ def _describe(system: System) -> str:
     setting = system.setting
     if "picks" in setting:
         return "; ".join(f"{name} in {count} of {setting['folds']} folds" for name, count in setting["picks"].items())
-    if "steps" in setting:
+    if "aggregation" in setting:
+        read = setting["aggregation"]
         return (
-            f"layers {setting['layers']}, heads {setting['heads']}, {' → '.join(setting['steps'])}, "
+            f"layers {read['layers']}, heads {read['heads']}, {' → '.join(read['steps'])}, "
             f"{setting['units']} units, {setting['path']}, pauses {setting['pauses']}"
         )
     return ", ".join(f"{key} {value}" for key, value in setting.items())

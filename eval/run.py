@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aligner import plugins
 from aligner.core import Word
 from aligner.errors import InputError
-from aligner.timing.case import Case
-from eval.baselines import uniform_times
+from eval.baselines import baselines
 from eval.cases import named, open_case
-from eval.grid import Setting, Shape, settings_of
+from eval.grid import Candidate, Shape, candidates_of
 from eval.manifest import Utterance, check, read_manifest
 from eval.systems import Recording, System, recording_of, write_system
 
@@ -71,17 +71,18 @@ class Aligner:
         # One thread: the order of additions, and so the last digit, is the same however many processes run.
         self.model: SpeechModel = load_model(model, threads=1)
         self.transcript = transcript
-        self.settings = settings_of(grid, self.shape())
+        self.candidates: tuple[Candidate, ...] = candidates_of(grid, self.shape())
 
     def shape(self) -> Shape:
         """Layers and heads of the decoder, seen in the attention of half a second of silence."""
         import numpy as np
 
         from aligner.core import Audio
+        from aligner.timing.head import known
 
         encoded = self.model.encode(Audio(np.zeros(self.model.sample_rate // 2, np.float32), self.model.sample_rate))
         layers, heads = self.model.attend(encoded, self.model.tokenize("a")).logits.shape[:2]
-        return Shape(layers, heads, bool(self.model.alignment_heads))
+        return Shape(layers, heads, bool(self.model.alignment_heads), known(self.model.fingerprint) is not None)
 
     def align(self, utterance: Utterance) -> dict[str, Any]:
         """The line of an utterance in `words.jsonl`: texts, and per setting the times.
@@ -95,15 +96,14 @@ class Aligner:
         with named(utterance):
             # Pieces that only one setting's units have would misplace the others, so all get the same words.
             texts = [span.text for span in case.tokens("subword").words] if case.text.split() else []
-            found = {s.name: _times(s, case, texts) for s in self.settings if texts}
+            found = {c.name: _edges(case.words(c.settings).words) for c in self.candidates if texts}
+        found |= {name: baselines[name](texts, case.encoded.duration) for name in baselines if texts}
         times = {name: [[round(a, DECIMALS), round(b, DECIMALS)] for a, b in pairs] for name, pairs in found.items()}
         return {"id": utterance.id, "words": texts, "times": times}
 
 
-def _times(setting: Setting, case: Case, texts: Sequence[str]) -> list[tuple[float, float]]:
-    if setting.settings is None:
-        return uniform_times(texts, case.encoded.duration)
-    return [(word.start, word.end) for word in case.words(setting.settings).words]
+def _edges(words: Sequence[Word]) -> list[tuple[float, float]]:
+    return [(word.start, word.end) for word in words]
 
 
 def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:
@@ -201,7 +201,8 @@ def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -
         "manifests": [{"name": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in plan.manifests],
         "utterances": len(utterances),
         "grid": plan.grid,
-        "settings": {s.name: {"family": s.family, **s.describe()} for s in aligner.settings},
+        "settings": {c.name: {"family": c.family, **c.settings.describe()} for c in aligner.candidates},
+        **({"plugins": found} if (found := plugins.loaded()) else {}),
         "versions": {
             "aligner": package.__version__,
             **{name: version(name) for name in ("torch", "numpy", "dtw-python")},
@@ -232,8 +233,9 @@ def resume(stream: Path, known: set[str]) -> dict[str, dict[str, Any]]:
 _worker: Aligner | None = None
 
 
-def _start_worker(plan: Plan) -> None:
+def _start_worker(plan: Plan, modules: tuple[str, ...]) -> None:
     global _worker
+    plugins.load(modules)
     _worker = Aligner(plan.model, plan.grid, plan.transcript)
 
 
@@ -248,7 +250,7 @@ def _aligned(utterances: Sequence[Utterance], plan: Plan, aligner: Aligner, jobs
         return
     from multiprocessing import get_context
 
-    with get_context("spawn").Pool(min(jobs, len(utterances)), _start_worker, (plan,)) as pool:
+    with get_context("spawn").Pool(min(jobs, len(utterances)), _start_worker, (plan, tuple(plugins.loaded()))) as pool:
         yield from pool.imap_unordered(_work, utterances)
 
 
@@ -277,15 +279,17 @@ def _finish(
     from eval.worst import save_worst
 
     short = {key: provenance[key] for key in ("command", "model", "transcript", "manifests", "versions")}
+    named = [(c.name, c.family, c.settings.describe()) for c in aligner.candidates]
+    named += [(name, "baseline", {"baseline": name}) for name in baselines]
     systems = [
         System(
-            setting.name,
-            setting.family,
-            tuple(_recording(u, line, setting.name) for u, line in zip(utterances, lines, strict=True)),
-            setting.describe(),
+            name,
+            family,
+            tuple(_recording(u, line, name) for u, line in zip(utterances, lines, strict=True)),
+            described,
             short,
         )
-        for setting in aligner.settings
+        for name, family, described in named
     ]
     systems.append(cross_validated(systems))
     for system in systems:

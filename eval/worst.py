@@ -34,22 +34,22 @@ def save_worst(utterances: Sequence[Utterance], systems: Sequence[System], align
     from aligner.files import atomic_write
     from eval.cases import open_case
 
-    setting = next((s for s in aligner.settings if s.name == SHOWN), None)
-    if setting is None or setting.settings is None or aligner.transcript != "gold":
+    settings = next((c.settings for c in aligner.candidates if c.name == SHOWN), None)
+    if settings is None or aligner.transcript != "gold":
         return
     by_id = {u.id: u for u in utterances}
     shown = next(s for s in systems if s.name == SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
     for rank, recording in enumerate(worst_recordings(shown)):
         case = open_case(aligner.model, by_id[recording.id])
-        evidence, path = case.evidence(setting.settings), case.path(setting.settings)
+        evidence, path = case.evidence(settings), case.path(settings)
         with atomic_write(folder / f"{rank}.npy") as temporary:
             np.save(temporary, evidence.values.astype(np.float16))
         details = {
             "id": recording.id,
             "setting": SHOWN,
             "frame_duration": evidence.frame_duration,
-            "tokens": [*case.tokens(setting.units).texts, "end"],
+            "tokens": [*case.tokens(settings.units).texts, "end"],
             "path": [path.tokens.tolist(), path.frames.tolist()],
         }
         with atomic_write(folder / f"{rank}.json") as temporary:

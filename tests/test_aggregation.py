@@ -10,7 +10,7 @@ import pytest
 from aligner.core import AttentionMap, softmax
 from aligner.errors import SettingError
 from aligner.timing.aggregation import Aggregation, aggregate, choose_heads, choose_layers, norm_score
-from aligner.timing.presets import PRESETS
+from aligner.timing.settings import PRESETS
 
 TOKENS, FRAMES, SEEN = 6, 40, 50
 
@@ -42,7 +42,7 @@ def test_layers_are_chosen_by_name(setting: str, layers: tuple[int, ...]) -> Non
 @pytest.mark.parametrize("setting", ["last:0", "last:6", "5", "1,9", "top", "last:", "", "-1", "1.2"])
 def test_layers_that_do_not_exist_are_refused(setting: str) -> None:
     with pytest.raises(SettingError, match="--layers"):
-        choose_layers(setting, 5)
+        choose_layers(Aggregation(setting).layers, 5)
 
 
 def test_heads_are_chosen_by_name() -> None:
@@ -129,13 +129,13 @@ def test_every_head_counts_once_and_the_same() -> None:
 def test_aggregating_leaves_the_attention_alone() -> None:
     attention = attention_map()
     before = attention.logits.copy()
-    for preset in PRESETS.values():
+    for preset in (named.settings for named in PRESETS.values()):
         heads = "all" if preset.aggregation.heads.startswith("top") else preset.aggregation.heads
         aggregate(attention, Aggregation("all", heads, preset.aggregation.steps), ((3, 0), (2, 1)))
     np.testing.assert_array_equal(attention.logits, before)
 
 
 def test_provenance_is_json_and_complete() -> None:
-    for preset in PRESETS.values():
+    for preset in (named.settings for named in PRESETS.values()):
         described = json.loads(json.dumps(preset.aggregation.describe()))
         assert Aggregation(described["layers"], described["heads"], tuple(described["steps"])) == preset.aggregation

@@ -216,6 +216,21 @@ def test_resume_redoes_what_would_come_out_differently(talks: Path, tmp_path: Pa
     assert contents(out)["carrots.tsv"] != first["carrots.tsv"]
 
 
+def test_resume_redoes_what_other_alignment_heads_would_change(tmp_path: Path, embedded_checkpoint: Path) -> None:
+    folder, out = tmp_path / "checkpoint", tmp_path / "out"
+    shutil.copytree(embedded_checkpoint, folder)
+    shutil.copytree(SAMPLES, tmp_path / "talks", ignore=lambda _, names: [n for n in names if "carrots" not in n])
+    command = (tmp_path / "talks", "--text", SAMPLES, "-f", "tsv", "-o", out, "--model", folder, "--heads", "alignment")
+    config = json.loads((folder / "generation_config.json").read_text())
+    apart = [sys.executable, "-m", "aligner", *map(str, command)]  # a process keeps the model that it has loaded
+    subprocess.run(apart, check=True, capture_output=True)
+    first = (out / "carrots.tsv").read_text()
+    config["alignment_heads"] = [[0, 0]]
+    (folder / "generation_config.json").write_text(json.dumps(config))
+    subprocess.run([*apart, "--resume"], check=True, capture_output=True)
+    assert (out / "carrots.tsv").read_text() != first
+
+
 def batch_of(folder: Path, count: int) -> None:
     folder.mkdir()
     for k in range(count):

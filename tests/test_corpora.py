@@ -168,11 +168,11 @@ def test_librispeech_pairs_audio_and_alignments_of_two_folders(tmp_path) -> None
     name = "1272-128104-0000"
     speak(tmp_path / "audio" / "1272" / f"{name}.flac", WORDS, 2.5)
     write_grid(tmp_path / "mfa" / f"{name}.TextGrid", WORDS)
-    (found,) = prepared("librispeech-mfa", tmp_path / "audio", alignments=tmp_path / "mfa")
+    (found,) = prepared("librispeech", tmp_path / "audio", alignments=tmp_path / "mfa")
     assert (found.id, found.speaker, found.quality) == (name, "1272", "silver")
     write_grid(tmp_path / "mfa" / "1272-128104-0001.TextGrid", WORDS)
     with pytest.raises(InputError, match=r"utterance 1272-128104-0001: .* has no audio file"):
-        prepared("librispeech-mfa", tmp_path / "audio", alignments=tmp_path / "mfa")
+        prepared("librispeech", tmp_path / "audio", alignments=tmp_path / "mfa")
 
 
 def test_ami_reads_words_of_a_speaker_from_that_speakers_headset(tmp_path) -> None:

@@ -18,13 +18,15 @@ from click.testing import CliRunner
 from aligner.core import Word
 from aligner.errors import InputError, SettingError
 from aligner.metrics import merge
+from aligner.timing.aggregation import Aggregation
+from aligner.timing.settings import Settings
 from eval import plots
 from eval.baselines import uniform_times
 from eval.breakdown import breakdown, word_errors
 from eval.cli import main
 from eval.compare import comparison
 from eval.crossvalidation import cross_validated
-from eval.grid import Shape, settings_of
+from eval.grid import Shape, candidates_of
 from eval.manifest import make_utterance, write_manifest
 from eval.report import answer, runs_in
 from eval.scoring import as_csv, cells, ranked, score
@@ -56,39 +58,44 @@ def test_uniform_words_share_the_time_by_length() -> None:
 
 
 def test_default_grid_covers_every_choice_of_the_embedded_shape() -> None:
-    found = settings_of("default", Shape(3, 6, True))
+    found = candidates_of("default", Shape(3, 6, True))
     names = {s.name for s in found}
     assert len(found) == len(names) >= 60
     assert {f"head-{layer}.{head}" for layer in range(3) for head in range(6)} <= names
     assert {"layer-0", "layer-2", "last-1", "last-3", "upper-half-layers", "all-layers", "alignment-heads"} <= names
-    assert {"default", "openai", "huggingface", "whisper-timestamped", "char-alignment", "uniform"} <= names
+    assert {"default", "openai", "huggingface", "whisper-timestamped", "char-alignment"} <= names
     assert {"top-1", "top-15", "default+pauses-keep", "default+pauses-trim", "openai+units-character"} <= names
-    assert {s.units for s in found} == {"subword", "character"} and {s.pauses for s in found} == {"keep", "trim"}
+    assert {s.settings.units for s in found} == {"subword", "character"}
+    assert {s.settings.pauses for s in found} == {"keep", "trim"}
 
 
 def test_grid_leaves_out_what_a_checkpoint_does_not_have() -> None:
-    found = settings_of("default", Shape(2, 2, False))
-    assert not [s for s in found if s.aggregation and s.aggregation.heads == "alignment"]
+    found = candidates_of("default", Shape(2, 2, False))
+    assert not [s for s in found if s.settings.aggregation.heads == "alignment"]
     assert "top-5" not in {s.name for s in found}
 
 
 def test_a_grid_of_ones_own(tmp_path) -> None:
     path = tmp_path / "grid.json"
-    path.write_text('[{"name": "mine", "heads": "2.0", "layers": "all", "pauses": "keep"}]')
-    mine = settings_of(str(path), Shape(3, 6, True))[-1]
-    assert mine.name == "mine" and mine.aggregation.heads == "2.0" and mine.pauses == "keep"
+    path.write_text('[{"name": "mine", "heads": "2.0", "layers": "all", "pauses": "keep", "vad": "energy"}]')
+    mine = candidates_of(str(path), Shape(3, 6, True))[-1]
+    assert mine.name == "mine" and mine.settings == Settings(
+        Aggregation("all", "2.0"), pauses="keep", timing="attention", vad="energy", confidence=False
+    )
     for text, error in (
         ('[{"name": "a b"}]', "may hold letters"),
         ('[{"name": "a"}, {"name": "a"}]', "two settings named 'a'"),
-        ('[{"name": "a", "colour": 1}]', "unknown choice 'colour'"),
+        ('[{"name": "a", "colour": 1}]', "setting 'a': unknown setting 'colour'"),
         ('[{"name": "a", "steps": ["nonsense"]}]', "first attention step"),
+        ('[{"name": "a", "path": "astar"}]', "unknown path finder 'astar'"),
+        ('[{"name": "uniform"}]', "two settings named 'uniform'"),
         ("{", "is not a grid"),
     ):
         path.write_text(text)
         with pytest.raises((InputError, SettingError), match=error):
-            settings_of(str(path), Shape(3, 6, True))
+            candidates_of(str(path), Shape(3, 6, True))
     with pytest.raises(SettingError, match="unknown grid 'huge'"):
-        settings_of("huge", Shape(3, 6, True))
+        candidates_of("huge", Shape(3, 6, True))
 
 
 # --- systems, scores, cross-validation, comparison -------------------------------------------------

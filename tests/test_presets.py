@@ -13,7 +13,7 @@ from aligner.core import AttentionMap, Audio, Tokens, WordSpan, softmax
 from aligner.models import SpeechModel, load_model
 from aligner.timing.aggregation import aggregate
 from aligner.timing.path import warp
-from aligner.timing.presets import PRESETS
+from aligner.timing.settings import PRESETS
 from aligner.timing.steps import median_filter
 from aligner.timing.words import TimedWords, time_words, word_frames
 
@@ -65,7 +65,7 @@ def check_against_find_alignment(
     theirs = find_alignment(peer, tokenizer, list(tokens.ids), mel, num_frames=frames)
     merge_punctuations(theirs, "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")
     theirs = [word for word in theirs if word.word.strip() not in ("", "<|endoftext|>")]
-    preset = PRESETS["openai"]
+    preset = PRESETS["openai"].settings
     evidence = aggregate(model.attend(model.encode(audio), tokens), preset.aggregation, heads)
     path = warp(evidence, preset.path)
     found = time_words(path, evidence, tokens, audio.duration, preset.pauses)
@@ -116,7 +116,7 @@ def test_huggingface_times_are_those_of_return_token_timestamps(twins) -> None:
     # The last token was never fed back, so generating left no attention of it: its time repeats the one before.
     assert times[-1] == times[-2]
     tokens = Tokens(tuple(ids[:-1]), ("x",) * 23, (WordSpan("x", 0, 1),))
-    preset = PRESETS["huggingface"]
+    preset = PRESETS["huggingface"].settings
     evidence = aggregate(model.attend(model.encode(audio), tokens), preset.aggregation, model.alignment_heads)
     path = warp(evidence, preset.path)
     onsets = path.frames[np.searchsorted(path.tokens, np.arange(23))] * 0.02
@@ -148,7 +148,7 @@ def test_whisper_timestamped_times_are_those_of_perform_word_alignment() -> None
     # Their time-stamp tokens at both ends are rows like any other here.
     spans = tuple(WordSpan(tokenizer.decode([token]).strip(), i + 1, i + 2) for i, token in enumerate(text))
     tokens = Tokens(tuple(ids[:-1]), tuple(tokenizer.decode_with_timestamps([token]) for token in ids[:-1]), spans)
-    preset = PRESETS["whisper-timestamped"]
+    preset = PRESETS["whisper-timestamped"].settings
     evidence = aggregate(AttentionMap(scores, frames, 0.02), preset.aggregation.__class__(
         "all", preset.aggregation.heads, preset.aggregation.steps
     ))  # fmt: skip
@@ -164,7 +164,7 @@ def test_whisper_timestamped_times_are_those_of_perform_word_alignment() -> None
 
 def test_char_alignment_follows_the_published_recipe(twins) -> None:
     model, _ = twins
-    preset = PRESETS["char-alignment"]
+    preset = PRESETS["char-alignment"].settings
     tokens = model.tokenize("no use at all", preset.units)
     assert list(tokens.texts) == list("no use at all")
     rng = np.random.default_rng(9)

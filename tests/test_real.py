@@ -19,7 +19,7 @@ from aligner.models.find import EMBEDDED
 from aligner.textgrid import read_words
 from aligner.timing.aggregation import Aggregation, aggregate
 from aligner.timing.path import warp
-from aligner.timing.presets import PRESETS
+from aligner.timing.settings import PRESETS
 from aligner.timing.words import word_frames
 from benchmarks.guard import import_torchaudio
 
@@ -68,7 +68,7 @@ def mel(audio: Audio) -> Any:
 
 def ours(model: Any, audio: Audio, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
     """First and last times of words by the preset openai, as its path has them, and word probabilities."""
-    preset = PRESETS["openai"]
+    preset = PRESETS["openai"].settings
     forced = model.force(model.encode(audio), tokens, "en")
     evidence = aggregate(forced.attention, preset.aggregation, model.alignment_heads)
     frames = word_frames(warp(evidence, preset.path), evidence, tokens, preset.pauses)
@@ -158,7 +158,7 @@ def test_token_times_are_those_of_transformers(checkpoint: str, model: SpeechMod
     # The last token was never fed back, so generating left no attention of it.
     text = text[: len(text) - (ids[-1] != special["<|endoftext|>"])]
     tokens = Tokens(tuple(ids[k] for k in text), ("x",) * len(text), (WordSpan("x", 0, 1),))
-    preset = PRESETS["huggingface"]
+    preset = PRESETS["huggingface"].settings
     evidence = aggregate(model.attend(model.encode(audio), tokens, "en"), preset.aggregation, model.alignment_heads)
     path = warp(evidence, preset.path)
     onsets = path.frames[np.searchsorted(path.tokens, np.arange(len(text)))] * 0.02
@@ -186,7 +186,7 @@ def test_words_are_those_of_whisper_timestamped(checkpoint: str, model: SpeechMo
     )  # fmt: skip
     spans = tuple(WordSpan(span.text, span.start + 1, span.stop + 1) for span in tokens.words)
     texts = ("<|0.00|>", *tokens.texts)
-    preset = PRESETS["whisper-timestamped"]
+    preset = PRESETS["whisper-timestamped"].settings
     whole = Aggregation("all", preset.aggregation.heads, preset.aggregation.steps)
     evidence = aggregate(AttentionMap(scores, attention.frames, 0.02), whole, model.alignment_heads)
     timed = Tokens(tuple(ids[:-1]), texts, spans)

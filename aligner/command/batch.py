@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from aligner import plugins
 from aligner.audio.read import duration
 from aligner.command import journal
 from aligner.command.journal import SUMMARY, Row
@@ -239,7 +240,9 @@ def _rows(plan: Plan, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, 
         plan.loading["threads"] = max(1, (os.cpu_count() or 1) // workers)
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_leave_with_parent)
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)), context, initializer=_start_worker, initargs=(tuple(plugins.loaded()),)
+    )
     open_jobs = {job.name: job for job in jobs}
     try:
         futures = {pool.submit(_process, plan, job): job for job in jobs}
@@ -258,6 +261,11 @@ def _rows(plan: Plan, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, 
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(modules: tuple[str, ...]) -> None:
+    _leave_with_parent()
+    plugins.load(modules)
 
 
 def _leave_with_parent() -> None:

@@ -112,11 +112,18 @@ Examples:
 )
 @click.option("--encoding", metavar="NAME", help="Encoding of transcripts without a byte order mark.  [default: utf-8]")
 @click.option(
+    "--timing",
+    type=click.Choice(["auto", "head", "attention", "both"]),
+    help="What times the words: the model's timing head, its attention, or both.  "
+    "[default: auto: the head where one is known, else attention]",
+)
+@click.option("--head", metavar="FILE", help="Timing head of the model; the one that comes with it when left out.")
+@click.option(
     "--preset",
     default="default",
     show_default=True,
     metavar="NAME",
-    help="default, openai, huggingface, whisper-timestamped or char-alignment.",
+    help="default, openai, huggingface, whisper-timestamped or char-alignment; list shows what each reproduces.",
 )
 @click.option(
     "--layers", metavar="LAYERS", help="Decoder layers read: last:N, upper-half, all, or indices such as 3,4."
@@ -126,7 +133,7 @@ Examples:
     metavar="HEADS",
     help="Heads read: all, alignment (the checkpoint's list), top:K, or pairs such as 3.1,3.5.",
 )
-@click.option("--aggregation", metavar="NAME", help="How heads are combined: mean, max or geometric-mean.")
+@click.option("--aggregation", "combine", metavar="NAME", help="How heads are combined: mean, max or geometric-mean.")
 @click.option("--steps", metavar="LIST", help="All attention steps in order, with commas.")
 @click.option("--path", metavar="NAME", help="dtw or linear.")
 @click.option(
@@ -137,10 +144,10 @@ Examples:
 @click.option("--units", type=click.Choice(["subword", "character"]), help="What the transcript is teacher-forced as.")
 @click.option(
     "--vad",
-    type=click.Choice(["silero", "energy"]),
+    metavar="NAME",
     default="silero",
     show_default=True,
-    help="Speech detector for audio without a transcript.",
+    help="Speech detector for audio without a transcript: silero or energy.",
 )
 @click.option(
     "--saliency", metavar="METHOD", help="Also compute saliency by this method and each word's agreement with it."
@@ -205,6 +212,13 @@ Examples:
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Recordings aligned at the same time."
 )
 @click.option("--resume", is_flag=True, help="Keep what an earlier, interrupted run finished.")
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="MODULE",
+    help="Python module, or file ending in .py, that registers steps, paths or formats of your own; repeatable.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each job.")
@@ -226,6 +240,8 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # tables and messages hold any script and any file name
             stream.reconfigure(errors="backslashreplace")
+    if options["preset"] == "list":
+        return _print_presets()
     if not audio and not manifest:
         raise click.UsageError("name a recording: align talk.wav (align --help shows more)")
     try:
@@ -243,8 +259,10 @@ def main(context: click.Context, /, audio: tuple[str, ...], manifest: str | None
 
 def _run(audio: tuple[str, ...], manifest: str | None, options: dict[str, Any]) -> int:
     """Check the options, then align; the number of recordings that failed."""
+    from aligner import plugins
     from aligner.command.plan import plan
 
+    plugins.load(options["plugins"])
     planned = plan(audio, manifest, options)
     if len(planned.jobs) == 1 and not planned.many:
         _single(planned, planned.jobs[0], options)
@@ -252,6 +270,14 @@ def _run(audio: tuple[str, ...], manifest: str | None, options: dict[str, Any]) 
     from aligner.command import batch
 
     return batch.run(planned, options)
+
+
+def _print_presets() -> None:
+    """What each preset reproduces, a line each."""
+    from aligner.timing.settings import PRESETS
+
+    for name, preset in PRESETS.items():
+        click.echo(f"{name:20} {preset.source}")
 
 
 def _single(plan: Plan, job: Job, options: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import aligner
+from aligner import plugins
 from aligner.command.plan import Job, Plan, outputs
 from aligner.errors import OutputError
 from aligner.files import TEMPORARY, atomic_write, lock, output_errors
@@ -106,7 +107,7 @@ def key(plan: Plan, job: Job, found: Transcript | None) -> str:
     loading = {name: value for name, value in plan.loading.items() if name != "threads"}
     parts = (
         stat.st_size, found and (found.text, found.cues), plan.settings, plan.writer, loading,
-        _weights(plan.loading["name"]), plan.channel, plan.track, aligner.__version__,
+        _weights(plan.loading["name"]), plan.channel, plan.track, plugins.loaded(), aligner.__version__,
     )  # fmt: skip
     digest.update(repr(parts).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]

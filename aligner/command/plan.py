@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,6 @@ from aligner.errors import InputError, SettingError
 from aligner.text.transcript import decoded, read_text
 from aligner.timing.settings import Settings, choose
 from aligner.writers import WriterOptions, formats
-
-_SETTINGS = ("path", "pauses", "units", "language", "task", "vad", "saliency", "masks")
 
 
 @dataclass(frozen=True)
@@ -88,15 +86,8 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
     InputError
         No recordings, or an unreadable manifest.
     """
-    settings = choose(
-        options["preset"],
-        options["layers"],
-        options["heads"],
-        options["aggregation"],
-        options["steps"],
-        **{name: options[name] for name in _SETTINGS},
-        tokens="tokens" in options["tiers"],
-    )
+    named = ("preset", "layers", "heads", "combine", "steps", *(f.name for f in fields(Settings)))
+    settings = choose(**{name: options[name] for name in named if name in options}, tokens="tokens" in options["tiers"])
     folder, file, chosen = _outputs(options["output"], options["formats"])
     text = options["text"]
     if text == "-":

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from aligner.core import AttentionMap, TokenFrameMap, softmax
 from aligner.errors import SettingError
-from aligner.timing.steps import COMBINE, SOURCES, Array, Rows, apply
+from aligner.timing.steps import COMBINE, SOURCES, Array, Rows, apply, check
 
 Head = tuple[int, int]
+LAYERS = r"all|upper-half|last:\d+|\d+(,\d+)*"
+HEADS = r"all|alignment|alignment-or-all|top:\d+|\d+\.\d+(,\d+\.\d+)*"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,14 @@ class Aggregation:
         if self.heads.startswith("top:") and self.steps[0] == "logits" and "softmax" not in self.steps:
             raise SettingError(f"--heads {self.heads} ranks attention, steps {self.steps} make none: add softmax")
 
+        check(self.steps[1:])
+        if not re.fullmatch(LAYERS, self.layers):
+            raise SettingError(f"--layers {self.layers!r} is not last:N, upper-half, all or indices such as 3,4")
+        if not re.fullmatch(HEADS, self.heads):
+            raise SettingError(
+                f"--heads {self.heads!r} is not all, alignment, alignment-or-all, top:K or pairs such as 3.1,3.5"
+            )
+
     def describe(self) -> dict[str, Any]:
         """For provenance."""
         return {**asdict(self), "steps": list(self.steps)}
@@ -60,7 +70,7 @@ def choose_layers(layers: str, n_layers: int) -> tuple[int, ...]:
     Raises
     ------
     SettingError
-        Not a known form, or a layer the model does not have.
+        A layer the model does not have.
     """
     if layers == "all":
         return tuple(range(n_layers))
@@ -71,12 +81,10 @@ def choose_layers(layers: str, n_layers: int) -> tuple[int, ...]:
         if not 1 <= count <= n_layers:
             raise SettingError(f"--layers {layers}: the model has {n_layers} decoder layers")
         return tuple(range(n_layers - count, n_layers))
-    if re.fullmatch(r"\d+(,\d+)*", layers):
-        chosen = tuple(int(layer) for layer in layers.split(","))
-        if max(chosen) >= n_layers:
-            raise SettingError(f"--layers {layers}: the model has decoder layers 0 to {n_layers - 1}")
-        return chosen
-    raise SettingError(f"--layers {layers!r} is not last:N, upper-half, all or indices such as 3,4")
+    chosen = tuple(int(layer) for layer in layers.split(","))
+    if max(chosen) >= n_layers:
+        raise SettingError(f"--layers {layers}: the model has decoder layers 0 to {n_layers - 1}")
+    return chosen
 
 
 def choose_heads(
@@ -87,7 +95,7 @@ def choose_heads(
     Raises
     ------
     SettingError
-        Unknown form, heads the model does not have, or no list in the checkpoint.
+        Heads the model does not have, or no list in the checkpoint.
     """
     n_layers, n_heads = attention.logits.shape[:2]
     if aggregation.heads == "alignment" or (aggregation.heads == "alignment-or-all" and alignment_heads):
@@ -99,7 +107,7 @@ def choose_heads(
                 f"layers of {n_heads} heads; try --heads top:10"
             )
         return alignment_heads
-    if re.fullmatch(r"\d+\.\d+(,\d+\.\d+)*", aggregation.heads):
+    if aggregation.heads[0].isdigit():
         pairs = [tuple(map(int, pair.split("."))) for pair in aggregation.heads.split(",")]
         chosen = tuple((layer, head) for layer, head in pairs)
         if any(layer >= n_layers or head >= n_heads for layer, head in chosen):
@@ -110,15 +118,14 @@ def choose_heads(
     )
     if aggregation.heads in ("all", "alignment-or-all"):
         return candidates
-    if match := re.fullmatch(r"top:(\d+)", aggregation.heads):
-        if not 1 <= int(match[1]) <= len(candidates):
-            raise SettingError(f"--heads {aggregation.heads}: there are {len(candidates)} heads in these layers")
-        made = aggregation.steps.index("softmax") + 1 if aggregation.steps[0] == "logits" else 1
-        ranked = sorted(
-            candidates, key=lambda pair: -norm_score(_values(attention, (pair,), aggregation.steps[:made])[0][0])
-        )
-        return tuple(ranked[: int(match[1])])
-    raise SettingError(f"--heads {aggregation.heads!r} is not all, alignment, top:K or pairs such as 3.1,3.5")
+    count = int(aggregation.heads.removeprefix("top:"))
+    if not 1 <= count <= len(candidates):
+        raise SettingError(f"--heads {aggregation.heads}: there are {len(candidates)} heads in these layers")
+    made = aggregation.steps.index("softmax") + 1 if aggregation.steps[0] == "logits" else 1
+    ranked = sorted(
+        candidates, key=lambda pair: -norm_score(_values(attention, (pair,), aggregation.steps[:made])[0][0])
+    )
+    return tuple(ranked[:count])
 
 
 def norm_score(weights: NDArray[np.float32]) -> float:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.core import AttentionMap, Path, TokenFrameMap, Tokens, Word, WordSpan
-from aligner.errors import SettingError
 from aligner.timing.aggregation import aggregate
 from aligner.timing.choice import head_of
 from aligner.timing.edges import hugging
@@ -205,12 +204,8 @@ class Case:
 
     def _agreement(self, settings: Settings, method: str) -> Sequence[float]:
         """Of the evidence with saliency, word by word."""
-        try:
-            from aligner import saliency
-        except ImportError as error:
-            raise SettingError(
-                f"--saliency needs {error.name}: install the extra with pip install 'cross-attention-aligner[saliency]'"
-            ) from None
+        from aligner import saliency
+
         tokens = self.tokens(settings.units)
         found = saliency.compute(
             self.model, self.encoded, tokens, method=method, masks=settings.masks, language=self.language

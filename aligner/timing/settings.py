@@ -1,20 +1,28 @@
-"""Every choice that shapes an alignment, in one frozen value that provenance records."""
+"""Every choice that shapes an alignment, in one frozen value that checks and describes itself.
+
+A preset names the choices of a published tool: what is read of the attention, the order of the steps, the decoder row
+that times a token. Silence detectors and clean-up rules that tools add afterwards are not part of it.
+
+To add a setting: a field here, checked in `__post_init__`, and its option in `aligner.command.cli`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
+from aligner.audio.speech import detectors
 from aligner.errors import SettingError
+from aligner.models.tokens import UNITS
 from aligner.text.languages import code
 from aligner.timing.aggregation import Aggregation
-from aligner.timing.presets import PRESETS
+from aligner.timing.path import paths
 from aligner.timing.steps import COMBINE
+from aligner.timing.words import PAUSES
 
+TASKS = ("transcribe", "translate")
 TIMINGS = ("auto", "head", "attention", "both")
-
-
-def _default() -> Aggregation:
-    return PRESETS["default"].aggregation
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,18 @@ class Settings:
         Method of `aligner.saliency` to compare the attention with, word by word.
     masks : int or None
         Random masks of that method; its own default when None.
+
+    Raises
+    ------
+    SettingError
+        A choice that does not exist, with those that do.
     """
 
-    aggregation: Aggregation = field(default_factory=_default)
-    path: str = PRESETS["default"].path
-    pauses: str = PRESETS["default"].pauses
-    units: str = PRESETS["default"].units
-    timing: str = PRESETS["default"].timing
+    aggregation: Aggregation = field(default_factory=Aggregation)
+    path: str = "dtw"
+    pauses: str = "trim"
+    units: str = "subword"
+    timing: str = "auto"
     head: str | None = None
     language: str | None = None
     task: str = "transcribe"
@@ -65,6 +78,110 @@ class Settings:
     tokens: bool = False
     saliency: str | None = None
     masks: int | None = None
+
+    def __post_init__(self) -> None:
+        one_of("path finder", self.path, paths)
+        one_of("pause rule", self.pauses, PAUSES)
+        one_of("units", self.units, UNITS)
+        one_of("timing", self.timing, TIMINGS)
+        one_of("task", self.task, TASKS)
+        one_of("speech detector", self.vad, detectors)
+        if self.saliency is not None:
+            one_of("saliency method", self.saliency.partition(":")[0], _saliency_methods())
+        if self.masks is not None and self.masks < 1:
+            raise SettingError(f"{self.masks} masks: give at least 1, or none to draw until the map converges")
+
+    def describe(self) -> dict[str, Any]:
+        """For provenance and display: what shapes the words and their times, JSON-serialisable."""
+        values = {name: value for name, value in vars(self).items() if value is not None and name not in _WRITTEN}
+        return {**values, "aggregation": self.aggregation.describe()}
+
+
+_WRITTEN = ("language", "confidence", "tokens")  # an alignment holds these themselves, where they were asked for
+
+
+def one_of(kind: str, name: str, choices: Iterable[str]) -> None:
+    """Refuse what is not among the choices.
+
+    Raises
+    ------
+    SettingError
+        It lists them.
+    """
+    known = tuple(choices)
+    if name not in known:
+        raise SettingError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
+
+
+def _saliency_methods() -> Iterable[str]:
+    try:
+        from aligner.saliency import methods
+    except ImportError as error:
+        raise SettingError(
+            f"--saliency needs {error.name}: install the extra with pip install 'cross-attention-aligner[saliency]'"
+        ) from None
+    return methods
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings with a name.
+
+    Attributes
+    ----------
+    settings : Settings
+    source : str
+        What they reproduce.
+    """
+
+    settings: Settings
+    source: str
+
+
+PRESETS: dict[str, Preset] = {
+    "default": Preset(Settings(), "this tool: mean over the heads of the last layers"),
+    # Its statistics over the tokens include the prompt and the end, so the text rows are taken last.
+    "openai": Preset(
+        Settings(
+            Aggregation(
+                "upper-half", "alignment-or-all", ("crop-softmax", "standardise", "median:7", "mean", "text-rows")
+            ),
+            pauses="keep",
+            timing="attention",
+        ),
+        "openai-whisper, whisper/timing.py find_alignment",
+    ),
+    # It times each token by the row that reads it, one step late, and has no row for the end of the text.
+    "huggingface": Preset(
+        Settings(
+            Aggregation("upper-half", "alignment", ("softmax-crop", "input-rows", "standardise", "median:7", "mean")),
+            pauses="keep",
+            timing="attention",
+        ),
+        "transformers 5, WhisperForConditionalGeneration.generate(return_token_timestamps=True)",
+    ),
+    "whisper-timestamped": Preset(
+        Settings(
+            Aggregation(
+                "upper-half",
+                "alignment-or-all",
+                ("logits", "text-rows", "median:9:repeat", "softmax", "mean", "column-norm"),
+            ),
+            pauses="keep",
+            timing="attention",
+        ),
+        "whisper-timestamped, perform_word_alignment",
+    ),
+    "char-alignment": Preset(
+        Settings(
+            Aggregation("all", "top:15", ("logits", "median:7", "softmax", "column-norm", "mean", "text-rows")),
+            pauses="keep",
+            timing="attention",
+            units="character",
+        ),
+        "whisper-char-alignment (arXiv 2509.09987)",
+    ),
+}
 
 
 def choose(
@@ -80,7 +197,7 @@ def choose(
     Parameters
     ----------
     preset : str
-        Name in `aligner.timing.presets.PRESETS`.
+        Name in `PRESETS`.
     layers, heads : str, optional
         As in `Aggregation`.
     combine : str, optional
@@ -93,15 +210,16 @@ def choose(
     Raises
     ------
     SettingError
-        Unknown preset, step or combination.
+        A preset, choice or setting that does not exist.
     """
-    if preset not in PRESETS:
-        raise SettingError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
-    base = PRESETS[preset]
+    one_of("preset", preset, PRESETS)
+    base = PRESETS[preset].settings
+    given = {name: value for name, value in others.items() if value is not None}
+    for name in given:
+        one_of("setting", name, [f.name for f in fields(Settings)])
     chosen = tuple(step.strip() for step in steps.split(",")) if steps else base.aggregation.steps
     if combine is not None:
-        if combine not in COMBINE:
-            raise SettingError(f"unknown aggregation {combine!r}: choose one of {', '.join(COMBINE)}")
+        one_of("aggregation", combine, COMBINE)
         chosen = tuple(combine if step in COMBINE else step for step in chosen)
     aggregation = replace(base.aggregation, steps=chosen)
     if layers is not None:
@@ -110,16 +228,8 @@ def choose(
         aggregation = replace(aggregation, layers=layers, heads=named)
     elif heads is not None:
         aggregation = replace(aggregation, heads=heads)
-    defaults: dict[str, object] = {name: getattr(base, name) for name in ("path", "pauses", "units", "timing")}
-    if any(choice is not None for choice in (layers, heads, combine, steps, others.get("path"))):
-        defaults["timing"] = "attention"  # whoever chooses among attention wants to see it
-    given = {name: value for name, value in others.items() if value is not None}
-    unknown = given.keys() - Settings.__dataclass_fields__.keys()
-    if unknown:
-        known = ", ".join(Settings.__dataclass_fields__)
-        raise SettingError(f"unknown setting {sorted(unknown)[0]!r}: choose from {known}")
-    if given.get("timing", TIMINGS[0]) not in TIMINGS:
-        raise SettingError(f"unknown timing {given['timing']!r}: choose one of {', '.join(TIMINGS)}")
+    if any(choice is not None for choice in (layers, heads, combine, steps, given.get("path"))):
+        given.setdefault("timing", "attention")  # whoever chooses among attention wants to see it
     if isinstance(given.get("language"), str):
         given["language"] = code(str(given["language"]))
-    return Settings(aggregation=aggregation, **{**defaults, **given})  # type: ignore[arg-type]
+    return replace(base, **{"aggregation": aggregation, **given})  # type: ignore[arg-type]

@@ -196,3 +196,15 @@ def apply(values: Array, rows: Rows, names: tuple[str, ...]) -> tuple[Array, Row
         step, _, argument = name.partition(":")
         values, rows = steps[step](values, rows, argument)
     return values, rows
+
+
+def check(names: tuple[str, ...]) -> None:
+    """Refuse steps that do not exist.
+
+    Raises
+    ------
+    SettingError
+        The first of them, with those that do.
+    """
+    for name in names:
+        steps[name.partition(":")[0]]

@@ -38,11 +38,11 @@ def prepare(folder: Path, alignments: Path | None = None) -> Iterator[Utterance]
         words = [(w.text, w.start, w.end) for w in read_words(grid, "words")]
         speaker = grid.stem.split("-")[0]
         yield make_utterance(
-            grid.stem, audio[grid.stem], words, speaker=speaker, quality="silver", source="librispeech-mfa"
+            grid.stem, audio[grid.stem], words, speaker=speaker, quality="silver", source="librispeech"
         )
 
 
-recipes.register("librispeech-mfa")(
+recipes.register("librispeech")(
     Recipe(
         prepare,
         (
