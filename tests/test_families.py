@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from aligner.guard import import_torchaudio
 from click.testing import CliRunner
 
 from aligner import saliency
 from aligner.command.cli import main
 from aligner.core import Audio
 from aligner.errors import InputError, ModelError, SettingError
-from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.base import HearsSpectrogram
 

@@ -14,21 +14,14 @@ from hypothesis import strategies as st
 
 from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import SettingError
+from aligner.models.tokens import split_on_unicode
 from aligner.segmentation.script import script_of
 from aligner.text.clusters import clusters
+from aligner.text.marks import is_punctuation
 from aligner.text.matching import letters
 from aligner.text.spacing import as_written, running
 from aligner.timing.path import warp
-from aligner.timing.words import (
-    TRIM_SHARE,
-    is_punctuation,
-    own_frames,
-    repair,
-    split_on_spaces,
-    split_on_unicode,
-    time_words,
-    word_frames,
-)
+from aligner.timing.words import TRIM_SHARE, own_frames, repair, time_words, word_frames
 
 STEP = 0.02
 
@@ -212,15 +205,10 @@ def test_splitting_equals_openai_whisper_with_the_real_vocabulary(
     peer = openai_tokenizer(multilingual_checkpoint, language if language != "emoji" else "en")
     ids = peer.encode(" " + SENTENCES[language])
     assert model.vocabulary.encode(" " + SENTENCES[language]) == ids
-    for split, theirs in (
-        (split_on_unicode, peer.split_tokens_on_unicode),
-        (split_on_spaces, peer.split_tokens_on_spaces),
-        (split_on_unicode if language in UNSPACED else split_on_spaces, peer.split_to_word_tokens),
-    ):
-        words, tokens = theirs(list(ids))
-        found = split(ids, model.vocabulary.decode)
-        assert [text for text, _, _ in found] == words
-        assert [ids[start:stop] for _, start, stop in found] == tokens
+    words, tokens = peer.split_tokens_on_unicode(list(ids))
+    found = split_on_unicode(ids, model.vocabulary.decode)
+    assert [text for text, _, _ in found] == words
+    assert [ids[start:stop] for _, start, stop in found] == tokens
 
 
 @pytest.mark.parametrize("units", ["subword", "character"])

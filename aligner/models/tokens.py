@@ -21,7 +21,7 @@ from aligner.errors import ModelError, SettingError
 from aligner.models import known
 from aligner.models.find import EMBEDDED
 from aligner.text.clusters import clusters
-from aligner.timing.words import UNSPACED_LANGUAGES, is_punctuation, split_on_unicode
+from aligner.text.marks import UNSPACED_LANGUAGES, is_punctuation
 
 if TYPE_CHECKING:
     import tokenizers
@@ -169,6 +169,34 @@ def _byte_symbols() -> list[str]:
 
 Encode = Callable[[str], list[int]]
 Decode = Callable[[Sequence[int]], str]
+
+
+def split_on_unicode(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[tuple[str, int, int]]:
+    """Smallest groups of tokens that spell whole characters.
+
+    Parameters
+    ----------
+    ids : sequence of int
+        Text tokens.
+    decode : callable
+        Token ids to text, broken byte sequences as U+FFFD.
+
+    Returns
+    -------
+    list of (text, start, stop)
+        Half-open token ranges; as openai-whisper's `split_tokens_on_unicode`.
+    """
+    whole = decode(ids)
+    groups: list[tuple[str, int, int]] = []
+    start, offset = 0, 0
+    for stop in range(1, len(ids) + 1):
+        text = decode(ids[start:stop])
+        broken = text.find("\ufffd")
+        if broken < 0 or (offset + broken < len(whole) and whole[offset + broken] == "\ufffd"):
+            groups.append((text, start, stop))
+            offset += len(text)
+            start = stop
+    return groups
 
 
 def tokenize(text: str, encode: Encode, decode: Decode, units: str = "subword", language: str | None = None) -> Tokens:

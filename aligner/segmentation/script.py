@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aligner.text.clusters import clusters
+from aligner.text.marks import UNSPACED_LANGUAGES
 from aligner.text.transcript import sentences
-from aligner.timing.words import UNSPACED_LANGUAGES
 
 
 @dataclass(frozen=True)

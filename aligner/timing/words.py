@@ -11,9 +11,6 @@ to no word. Punctuation is part of a word's text, never of its times.
 
 from __future__ import annotations
 
-import string
-import unicodedata
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +19,6 @@ from numpy.typing import NDArray
 from aligner.core import Path, TokenFrameMap, Tokens, Word
 from aligner.errors import SettingError
 
-UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 PAUSES = ("trim", "keep")
 TRIM_SHARE = 0.2  # of a row's peak; below it a frame is not the word's own
 SHORTEST_PAUSE = 0.1  # seconds; words closer than this share a boundary half-way
@@ -34,59 +30,6 @@ class TimedWords:
 
     words: tuple[Word, ...]
     repairs: int
-
-
-def is_punctuation(text: str) -> bool:
-    """Whether a text holds marks and spaces only (and at least one mark)."""
-    stripped = text.strip()
-    return bool(stripped) and all(unicodedata.category(c)[0] in "PS" and not _is_pictograph(c) for c in stripped)
-
-
-def _is_pictograph(character: str) -> bool:
-    """Emoji and the like are words of their own; currency and mathematical signs are read out."""
-    return unicodedata.category(character) in ("So", "Sc", "Sm")
-
-
-def split_on_unicode(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[tuple[str, int, int]]:
-    """Smallest groups of tokens that spell whole characters.
-
-    Parameters
-    ----------
-    ids : sequence of int
-        Text tokens.
-    decode : callable
-        Token ids to text, broken byte sequences as U+FFFD.
-
-    Returns
-    -------
-    list of (text, start, stop)
-        Half-open token ranges; as openai-whisper's `split_tokens_on_unicode`.
-    """
-    whole = decode(ids)
-    groups: list[tuple[str, int, int]] = []
-    start, offset = 0, 0
-    for stop in range(1, len(ids) + 1):
-        text = decode(ids[start:stop])
-        broken = text.find("\ufffd")
-        if broken < 0 or (offset + broken < len(whole) and whole[offset + broken] == "\ufffd"):
-            groups.append((text, start, stop))
-            offset += len(text)
-            start = stop
-    return groups
-
-
-def split_on_spaces(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[tuple[str, int, int]]:
-    """Groups of tokens that spell words: new at a space or at an ASCII punctuation mark.
-
-    As openai-whisper's `split_tokens_on_spaces`; see `split_on_unicode` for the arguments.
-    """
-    words: list[tuple[str, int, int]] = []
-    for text, start, stop in split_on_unicode(ids, decode):
-        if text.startswith(" ") or text.strip() in string.punctuation or not words:
-            words.append((text, start, stop))
-        else:
-            words[-1] = (words[-1][0] + text, words[-1][1], stop)
-    return words
 
 
 def time_words(
