@@ -19,6 +19,7 @@ from aligner.core import Audio
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.models import load_model
 from aligner.models.base import HearsSpectrogram
+from benchmarks.guard import import_torchaudio
 
 import_torchaudio()  # transformers imports it
 transformers = pytest.importorskip("transformers")

@@ -95,5 +95,7 @@ def _languages(checkpoint: Checkpoint) -> str:
 
 
 def _head(checkpoint: Checkpoint) -> str:
-    """Whether a timing head is known for a checkpoint."""
-    return "-"
+    """Whether a timing head is known for a checkpoint; reads what its fingerprint needs, and no more."""
+    from aligner.timing.head import known
+
+    return "yes" if known(checkpoint.fingerprint) else "-"

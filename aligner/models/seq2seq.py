@@ -21,7 +21,6 @@ from torch.nn import functional
 
 from aligner.core import AttentionMap, Audio, Tokens
 from aligner.errors import InputError, ModelError, SettingError
-from aligner.guard import import_torchaudio
 from aligner.models import tokens as words
 from aligner.models.base import Encoded, Transcription
 from aligner.models.checkpoint import Checkpoint
@@ -31,10 +30,20 @@ SHORTEST = 0.1  # seconds; shorter audio is filled up with silence, or convoluti
 
 
 def transformers() -> Any:
-    """The library, imported when a model of it is loaded."""
-    import_torchaudio()  # transformers imports it
-    import transformers as library
+    """The library, imported when a model of it is loaded.
 
+    Raises
+    ------
+    ModelError
+        It is not installed, or what it imports is broken.
+    """
+    try:
+        import transformers as library
+    except ImportError as error:
+        raise ModelError(
+            f"models of this family need {error.name}: install the extra with "
+            "pip install 'cross-attention-aligner[families]'"
+        ) from None
     return library
 
 
@@ -52,12 +61,13 @@ class Pieces:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        library = transformers()
         try:
-            self.tokenizer = transformers().AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+            self.tokenizer = library.AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
         except ImportError:
             raise ModelError(
                 f"the vocabulary of model {checkpoint.name!r} needs sentencepiece: install the extra with "
-                "pip install 'cross-attention-aligner[speech2text]'"
+                "pip install 'cross-attention-aligner[families]'"
             ) from None
         except Exception as error:  # tokenizers raises nothing narrower
             why = str(error).strip().partition("\n")[0][:160] or type(error).__name__
