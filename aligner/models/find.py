@@ -58,10 +58,11 @@ def find(name: str) -> Path:
     if not known and path.exists():
         return path
     if not known and not _is_repository(name):
+        what = "there is no such folder or file" if len(path.parts) > 1 else "it is no name that is known"
         raise ModelError(
-            f"no model {name!r}{_suggestion(name)}: give a name such as base or large-v3, one of the hub such as "
-            "openai/whisper-base, a checkpoint's folder, or a .pt file of openai-whisper (align models lists those on "
-            "this machine)"
+            f"no model {name!r}{_suggestion(name)}: {what}; give a name such as base or large-v3, one of the hub such "
+            "as openai/whisper-base, a checkpoint's folder, or a .pt file of openai-whisper (align models lists those "
+            "on this machine)"
         )
     return on_this_machine(name) or _fetched(name, *known or (name,))
 

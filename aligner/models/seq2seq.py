@@ -9,6 +9,7 @@ family; the decoder eagerly, since only so does it tell its cross-attention.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,14 @@ def transformers() -> Any:
     ModelError
         It is not installed, or what it imports is broken.
     """
+    if importlib.util.find_spec("torchaudio") is not None:  # transformers imports it with some models
+        try:
+            importlib.import_module("torchaudio")
+        except (ImportError, OSError, RuntimeError) as error:
+            raise ModelError(
+                "models of this family need a torchaudio that loads, or none: the one installed does not "
+                f"({str(error).partition(chr(10))[0][:100]})"
+            ) from None
     try:
         import transformers as library
     except ImportError as error:
