@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aligner.guard import import_torchaudio
 from click.testing import CliRunner
 
 from aligner import saliency
