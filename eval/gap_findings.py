@@ -5,7 +5,6 @@ Intervals are percentile bootstraps over speakers (utterances where unknown).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.metrics import Interval, interval, paired_difference
-from aligner.metrics.bootstrap import LEVEL, group_weights
+from aligner.metrics.bootstrap import bootstrap
 from aligner.metrics.saliency import auroc, partial_spearman, spearman
 
 Records = Sequence[Mapping[str, Any]]
@@ -27,19 +26,8 @@ BASELINES = ("probability", "entropy", "cost")
 FLAGGED = 0.1  # share of words that the warning light may mark
 
 
-def bootstrap(statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str]) -> Interval:
-    """Interval of any statistic of row indices, whole groups resampled."""
-    value = statistic(np.arange(len(groups)))
-    if len(set(groups)) < 2:
-        return Interval(value, math.nan, math.nan)
-    draws = []
-    for weights in group_weights(groups, DRAWS):
-        draws.append(statistic(np.repeat(np.arange(len(groups)), weights.astype(int))))
-    known = np.array(draws)[np.isfinite(draws)]
-    if not len(known):
-        return Interval(value, math.nan, math.nan)
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high))
+def _interval(statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str]) -> Interval:
+    return bootstrap(statistic, groups, DRAWS)
 
 
 def unit(record: Mapping[str, Any]) -> str:
@@ -139,8 +127,8 @@ def association(records: Records, methods: Sequence[str]) -> Rows:
             {
                 "method": method,
                 "words": len(groups),
-                **cells("spearman", bootstrap(plain, groups)),
-                **cells("partial", bootstrap(partial, groups)),
+                **cells("spearman", _interval(plain, groups)),
+                **cells("partial", _interval(partial, groups)),
             }
         )
     return rows
@@ -169,8 +157,8 @@ def warning_light(records: Records, methods: Sequence[str]) -> Rows:
                     "signal": f"agreement with {name}" if name in methods else name,
                     "words": len(wrong),
                     "wrong": int(wrong.sum()),
-                    **cells("auroc", bootstrap(area, groups)),
-                    **cells("minus_probability", bootstrap(gain, groups)),
+                    **cells("auroc", _interval(area, groups)),
+                    **cells("minus_probability", _interval(gain, groups)),
                     "precision_at_10_percent": round(float(wrong[flagged].mean()), 3),
                     "recall_at_10_percent": round(float(wrong[flagged].sum() / max(1, wrong.sum())), 3),
                 }
@@ -221,7 +209,7 @@ def correlation_and_timing(records: Records, methods: Sequence[str]) -> Rows:
                 return spearman(a[k][:, c].mean(0), e[k][:, c].mean(0))
 
             rows.append(
-                {"method": method, "maps": kind, "n": len(chosen), **cells("spearman", bootstrap(statistic, groups))}
+                {"method": method, "maps": kind, "n": len(chosen), **cells("spearman", _interval(statistic, groups))}
             )
     return rows
 

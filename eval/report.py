@@ -15,10 +15,11 @@ from aligner.errors import InputError, SettingError
 from aligner.metrics import Interval, paired_difference
 from eval import plots
 from eval.breakdown import breakdown
+from eval.columns import cells
 from eval.compare import paired_errors
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.crossvalidation import NOT_CHOSEN
-from eval.scoring import Row, as_csv, cells, ranked, score
+from eval.scoring import Row, as_csv, ranked, score
 from eval.systems import System, read_systems
 from eval.worst import worst_recordings
 

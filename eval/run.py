@@ -274,8 +274,8 @@ def _finish(
     output: Path,
 ) -> None:
     """Systems, scores and maps out of the times; all derived, so written anew each time."""
+    from eval.columns import write_scores
     from eval.crossvalidation import cross_validated
-    from eval.scoring import write_scores
     from eval.worst import save_worst
 
     short = {key: provenance[key] for key in ("command", "model", "transcript", "manifests", "versions")}

@@ -24,12 +24,13 @@ from eval import plots
 from eval.baselines import uniform_times
 from eval.breakdown import breakdown, word_errors
 from eval.cli import main
+from eval.columns import cells
 from eval.compare import comparison
 from eval.crossvalidation import cross_validated
 from eval.grid import Shape, candidates_of
 from eval.manifest import make_utterance, write_manifest
 from eval.report import answer, runs_in
-from eval.scoring import as_csv, cells, ranked, score
+from eval.scoring import as_csv, ranked, score
 from eval.systems import Recording, System, groups, read_system, write_system
 
 ROOT = Path(__file__).parent.parent

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from aligner.metrics.bootstrap import bootstrap
 from aligner.metrics.saliency import spearman
 from eval import gap_findings as findings
 from eval.cli import main
@@ -98,9 +99,9 @@ def test_heads_close_to_saliency_time_better() -> None:
 
 def test_bootstrap_resamples_whole_groups() -> None:
     values = np.repeat([0.0, 1.0], 50)
-    found = findings.bootstrap(lambda k: float(values[k].mean()), ["a"] * 50 + ["b"] * 50)
+    found = bootstrap(lambda k: float(values[k].mean()), ["a"] * 50 + ["b"] * 50)
     assert found.value == 0.5 and found.low == 0 and found.high == 1
-    alone = findings.bootstrap(lambda k: spearman(values[k], values[k]), ["a"] * 100)
+    alone = bootstrap(lambda k: spearman(values[k], values[k]), ["a"] * 100)
     assert alone.value == 1 and math.isnan(alone.low)
 
 

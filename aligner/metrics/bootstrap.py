@@ -80,10 +80,29 @@ def group_weights(groups: Sequence[Hashable], draws: int = DRAWS, seed: int = 0)
 
 
 def _interval(value: float, draws: NDArray[np.float64], n_groups: int) -> Interval:
-    if n_groups < 2:
+    known = draws[np.isfinite(draws)]
+    if n_groups < 2 or not len(known):
         return Interval(value, math.nan, math.nan)
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[Hashable], draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """Interval of any statistic of row indices; for one that is no weighted mean or median.
+
+    Parameters
+    ----------
+    statistic : callable
+        From indices of rows, repeated as they are drawn, to a number; NaN where it is not defined.
+    groups : sequence of hashable
+        Of each row.
+    """
+    rows = np.arange(len(groups))
+    weights = group_weights(groups, draws, seed).astype(int) if len(set(groups)) > 1 else ()
+    drawn = np.array([statistic(np.repeat(rows, counts)) for counts in weights], float)
+    return _interval(statistic(rows), drawn, len(set(groups)))
 
 
 def interval(

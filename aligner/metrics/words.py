@@ -17,7 +17,6 @@ Non-Autoregressive End-to-End ASR Model", 2023, equation 9 (accumulated averagin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,11 +76,6 @@ def match_words(reference: Sequence[Word], estimated: Sequence[Word]) -> Pairs:
     return tuple(reversed(pairs))
 
 
-def matched_share(reference: Sequence[Word], pairs: Pairs) -> float:
-    """Share of reference words that are matched; NaN when there are none."""
-    return len(pairs) / len(reference) if reference else math.nan
-
-
 def intersection_over_union(reference: Word, estimated: Word) -> float:
     """Length of the intersection of two intervals over that of their union, 0 to 1.
 
@@ -94,23 +88,6 @@ def intersection_over_union(reference: Word, estimated: Word) -> float:
     return overlap / (reference.duration + estimated.duration - overlap)
 
 
-def mean_iou(reference: Sequence[Word], estimated: Sequence[Word], pairs: Pairs) -> float:
-    """Mean intersection over union of the reference words, 0 for those unmatched; NaN when there are none."""
-    if not reference:
-        return math.nan
-    return sum(intersection_over_union(reference[i], estimated[j]) for i, j in pairs) / len(reference)
-
-
-def accumulated_averaging_shift(reference: Sequence[Word], estimated: Sequence[Word], pairs: Pairs) -> float:
-    """Mean of onset and offset shifts of matched words in seconds: sum(|onset| + |offset|) / (2 K); NaN when K is 0."""
-    if not pairs:
-        return math.nan
-    shifts = sum(
-        abs(estimated[j].start - reference[i].start) + abs(estimated[j].end - reference[i].end) for i, j in pairs
-    )
-    return shifts / (2 * len(pairs))
-
-
 def count_word_hits(reference: Sequence[Word], estimated: Sequence[Word], pairs: Pairs, collar: float) -> int:
     """Matched words whose onset and offset both lie within `collar` seconds of the reference."""
     return sum(
@@ -118,9 +95,3 @@ def count_word_hits(reference: Sequence[Word], estimated: Sequence[Word], pairs:
         == 1
         for i, j in pairs
     )
-
-
-def word_f1(reference: Sequence[Word], estimated: Sequence[Word], collar: float) -> float:
-    """F1 of words with equal text and both edges within `collar` seconds; everything else counts as wrong."""
-    hits = count_word_hits(reference, estimated, match_words(reference, estimated), collar)
-    return boundary.f1(hits, len(reference), len(estimated))
