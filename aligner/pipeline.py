@@ -52,7 +52,8 @@ def align(
         What is said: plain text, or the content of a file of subtitles or
         annotations (see `aligner.text.readers`); recognised by the model when None.
     model : str or SpeechModel
-        "embedded", a checkpoint's folder or file, or a model from `aligner.load_model`.
+        "embedded", a name such as "base", one of the hub, a checkpoint's
+        folder or file, or a model from `aligner.load_model`.
     channel : int, optional
         From 0; the mean of all by default.
     track : int, optional

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,12 @@ def test_a_path_is_what_lies_there(home: Path, tmp_path: Path, monkeypatch: pyte
     assert find.find("~/mine") == tmp_path / "mine"
     with pytest.raises(ModelError, match="'base' is not on this machine"):
         find.find("base")
+
+
+def test_every_name_is_in_the_docs() -> None:
+    docs = Path(__file__).parents[1] / "docs" / "models.md"
+    paragraph = docs.read_text(encoding="utf-8").partition("## Names")[2].partition("A folder of such a name")[0]
+    assert set(re.findall("`(.+?)`", paragraph)) == set(find.NAMES)
 
 
 # --- what is not there ---------------------------------------------------------------------
