@@ -22,10 +22,10 @@ ENGINES := espeak-ng libespeak-ng1 espeak-ng-data
 	  2> .venv/pip.log || { cat .venv/pip.log; false; }
 	touch $@
 
-# Human speech with word times set by hand: aligned to its text, then transcribed by the embedded model.
+# Human speech with word times set by hand: aligned to its text; then transcribed, too, by the embedded model.
 demo: .venv/demo
 	$(BIN)/align data/samples --text data/samples -f textgrid,srt,vtt,json -o out/demo --reference data/samples
-	$(BIN)/align data/samples -f srt,json -o out/transcribed
+	$(BIN)/align data/samples/alice.flac -f textgrid,srt,vtt,json -o out/transcribed --reference data/samples/alice.TextGrid
 
 test: .venv/test engines
 	$(BIN)/python -m pytest -q

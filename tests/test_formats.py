@@ -178,6 +178,9 @@ def test_what_the_files_say_of_heads_comes_first(embedded_checkpoint: Path, tmp_
     path = tmp_path / "own" / "generation_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "alignment_heads": [[3, 1]]}))
     assert open_checkpoint(str(tmp_path / "own")).alignment_heads == ((3, 1),)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "suppress_tokens": ["many"]}))
+    with pytest.raises(ModelError, match="no list of numbers"):
+        _ = open_checkpoint(str(tmp_path / "own")).suppressed
     path.write_text(json.dumps({**json.loads(path.read_text()), "alignment_heads": [3, 1]}))
     with pytest.raises(ModelError, match="no \\[layer, head\\] pairs"):
         _ = open_checkpoint(str(tmp_path / "own")).alignment_heads

@@ -93,7 +93,10 @@ class Checkpoint:
         first = self.generation.get("begin_suppress_tokens")
         if never is None:
             never = known.unspoken_tokens(int(self.config["vocab_size"]))
-        return tuple(int(i) for i in never if int(i) >= 0), tuple(int(i) for i in first or ())
+        try:
+            return tuple(int(i) for i in never if int(i) >= 0), tuple(int(i) for i in first or ())
+        except (TypeError, ValueError):
+            raise ModelError(f"{self.path}: its suppressed tokens {str(never)[:60]} are no list of numbers") from None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -76,7 +76,7 @@ def read_vocabulary(folder: Path | None, vocab_size: int) -> Vocabulary:
             written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         else:
             written = _from_parts(folder)
-        if written["model"]["type"] == "BPE":
+        if written["model"]["type"] == "BPE" and written["model"]["vocab"].keys() >= set(_byte_symbols()):
             _put_back(written)
         return _made(written)
     except Exception as error:  # tokenizers raises nothing narrower
@@ -99,7 +99,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _put_back(written: dict[str, Any]) -> None:
-    """Add the merges that a vocabulary has tokens for and lacks."""
+    """Add the merges that a vocabulary of bytes has tokens for and lacks."""
     vocabulary, merges = written["model"]["vocab"], written["model"]["merges"]
     pairs = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
     special = {token["content"] for token in written["added_tokens"]}
