@@ -29,7 +29,6 @@ from aligner.errors import AlignerError, InputError
 from aligner.metrics import Interval
 from aligner.models.checkpoint import open_checkpoint
 from aligner.registry import Registry
-from aligner.text.spoken import spoken_form
 from benchmarks import peers as formats
 from benchmarks.guard import import_torchaudio
 from eval.crossvalidation import NAME as CROSS_VALIDATED
@@ -73,7 +72,7 @@ def openai_whisper(folder: Path) -> Align:
     model, tokenizer = formats.openai_model(folder), formats.openai_tokenizer(folder)
 
     def align(samples: NDArray[np.float32], text: str) -> Times:
-        found = find_alignment(model, tokenizer, tokenizer.encode(text), _mel(samples), len(samples) // 160)
+        found = find_alignment(model, tokenizer, tokenizer.encode(" " + text), _mel(samples), len(samples) // 160)
         return [(w.word.strip(), w.start, w.end) for w in found if not w.word.startswith("<|")]
 
     return align
@@ -84,17 +83,16 @@ def transformers(folder: Path) -> Align:
     """`WhisperForConditionalGeneration._extract_token_timestamps`, on the cross-attention of a teacher-forced pass."""
     import_torchaudio()
     import torch
-    from transformers import AutoTokenizer, WhisperForConditionalGeneration
+    from transformers import WhisperForConditionalGeneration
     from transformers.generation.utils import GenerateEncoderDecoderOutput
 
     network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     network.eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    settings = network.generation_config
-    prompt = [settings.decoder_start_token_id, settings.no_timestamps_token_id]
+    tokenizer, settings = formats.openai_tokenizer(folder), network.generation_config
+    prompt = [*tokenizer.sot_sequence, settings.no_timestamps_token_id]
 
     def align(samples: NDArray[np.float32], text: str) -> Times:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenizer.encode(" " + text)
         sequence = torch.tensor([[*prompt, *ids]])
         with torch.no_grad():
             output = network(_mel(samples)[None], decoder_input_ids=sequence, output_attentions=True)
@@ -136,7 +134,7 @@ def whisper_timestamped(folder: Path) -> Align:
     model, tokenizer = formats.openai_model(folder), formats.openai_tokenizer(folder)
 
     def align(samples: NDArray[np.float32], text: str) -> Times:
-        ids, mel = tokenizer.encode(text), _mel(samples)[None]
+        ids, mel = tokenizer.encode(" " + text), _mel(samples)[None]
         scores: list[Any] = []
         hooks = [
             block.cross_attn.register_forward_hook(lambda _, inputs, outputs: scores.append(outputs[-1]))
@@ -208,13 +206,14 @@ def faster_whisper(folder: Path) -> Align:
     with tempfile.TemporaryDirectory() as converted:
         formats.ct2_folder(folder, Path(converted))
         model = WhisperModel(converted, device="cpu", compute_type="float32", cpu_threads=1, local_files_only=True)
-    tokenizer = Tokenizer(model.hf_tokenizer, False)
+    tokenizer = Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language="en")
+    tokens = formats.openai_tokenizer(folder)
 
     def align(samples: NDArray[np.float32], text: str) -> Times:
         # Its own front end pads only what a window lacks.
         features = model.feature_extractor(np.pad(samples, (0, 30 * SAMPLE_RATE - len(samples))))[:, :3000]
         encoded = model.encode(features)
-        found = model.find_alignment(tokenizer, [tokenizer.encode(text)], encoded, len(samples) // 160)[0]
+        found = model.find_alignment(tokenizer, [tokens.encode(" " + text)], encoded, len(samples) // 160)[0]
         return [(w["word"].strip(), w["start"], w["end"]) for w in found if not w["word"].startswith("<|")]
 
     return align
@@ -251,8 +250,7 @@ def run_peer(name: str, folder: Path, manifests: tuple[Path, ...], provenance: d
     recordings = []
     for utterance in (u for manifest in manifests for u in read_manifest(manifest)):
         audio = load_audio(utterance, SAMPLE_RATE)
-        text = " ".join(spoken_form(word.text) or word.text for word in utterance.words)
-        words = words_of(align(audio.samples.copy(), text), audio.duration)
+        words = words_of(align(audio.samples.copy(), utterance.text), audio.duration)
         recordings.append(recording_of(utterance, words))
     description = " ".join((peers[name].__doc__ or "").split())
     return System(name, "peer", tuple(recordings), {"call": description}, provenance)
