@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aligner
+from aligner.audio.read import stream
 from aligner.models import SpeechModel
 from aligner.text.spoken import spoken_form
 
@@ -102,7 +103,7 @@ def model() -> SpeechModel:
 
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_words_come_out_as_written_in_order_with_times(kind: str, model: SpeechModel) -> None:
-    found = aligner.align(SAMPLES / "carrots.flac", WRITTEN[kind], model)
+    found = aligner.align(stream(SAMPLES / "alice.flac", 16_000, 0.0, 12.0), WRITTEN[kind], model)
     assert found.text == WRITTEN[kind]
     times = [time for word in found.words for time in (word.start, word.end)]
     assert times == sorted(times) and all(word.start < word.end for word in found.words)
