@@ -22,8 +22,10 @@ from aligner.segmentation.joined import Aligned
 from aligner.segmentation.recognised import recognise
 from aligner.text import cues, spacing
 from aligner.text.transcript import Transcript, read_transcript
+from aligner.timing.choice import head_of
 from aligner.timing.edges import hugging
 from aligner.timing.flags import flagged
+from aligner.timing.head import describe
 from aligner.timing.settings import Settings, choose
 
 __all__ = ["Settings", "align", "align_audio", "choose"]
@@ -119,7 +121,7 @@ def align_audio(
     -------
     Alignment
         Its provenance names everything that shaped it: model, fingerprint,
-        aggregation, path, pauses, units, versions; and what went wrong:
+        timing, head, aggregation, path, pauses, units, versions; and what went wrong:
         "repairs", "missing" pieces of text, "dropped" stretches, "warnings".
 
     Raises
@@ -192,6 +194,10 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Ali
         "repairs": spoken.repairs,
         "versions": {"aligner": aligner.__version__, **_versions()},
     }
+    head = head_of(model, settings, spoken.language)
+    found["timing"] = "attention" if head is None else "both" if settings.timing == "both" else "head"
+    if head is not None:
+        found["head"] = {**({"file": settings.head} if settings.head else {}), **describe(head)}
     for name in ("missing", "dropped", "warnings"):
         if values := getattr(spoken, name):
             found[name] = list(values)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from aligner.errors import AlignerError
+from eval.adapt import adapt as adapt_command
 from eval.explain import explain_command
 from eval.gap import gap as gap_command
 from eval.heads import heads as heads_command
@@ -169,6 +170,7 @@ def report(results: tuple[Path, ...], output: Path | None) -> None:
         click.echo(str(path))
 
 
+main.add_command(adapt_command)
 main.add_command(explain_command)
 main.add_command(gap_command)
 main.add_command(heads_command)

@@ -17,9 +17,9 @@ FLOORS = (
     ("models", "subtitles"),
     ("saliency", "writers"),
     ("timing",),
-    ("segmentation", "training"),
+    ("segmentation",),
     ("pipeline",),
-    ("command",),
+    ("command", "training"),
 )
 
 

@@ -107,7 +107,7 @@ def key(plan: Plan, job: Job, found: Transcript | None) -> str:
     loading = {name: value for name, value in plan.loading.items() if name != "threads"}
     parts = (
         stat.st_size, found and (found.text, found.cues), plan.settings, plan.writer, loading,
-        _weights(plan.loading["name"]), plan.channel, plan.track, plugins.loaded(), aligner.__version__,
+        _weights(plan.loading["name"]), _head(plan.settings.head), plan.channel, plan.track, plugins.loaded(), aligner.__version__,
     )  # fmt: skip
     digest.update(repr(parts).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]
@@ -119,6 +119,11 @@ def _weights(name: str) -> list[tuple[str, int, int]]:
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
     stats = [(file.name, file.stat()) for file in files]
     return [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+
+
+def _head(name: str | None) -> str | None:
+    """Content of the timing head that is given, hashed; those that come with the package are of its version."""
+    return None if name is None else hashlib.sha256(Path(name).read_bytes()).hexdigest()
 
 
 def earlier(plan: Plan) -> Iterator[tuple[Job, Row]]:
