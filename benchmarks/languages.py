@@ -28,10 +28,10 @@ from eval.corpora.espeak import SAMPLE_RATE, Espeak
 # Subjects, verbs, adverbs, objects, places: each sentence takes one of each, in the order of the language.
 PARTS = {
     "de": (
-        "der alte Lehrer|meine kleine Schwester|unser Nachbar|die junge Ärztin|ein fremder Mann|das Mädchen|Onkel Jürgen|"
-        "die Bäckerin|jeder Schüler|sein bester Freund|Frau Schröder|der Gärtner|niemand|die Köchin aus Köln",
+        "der alte Lehrer|meine kleine Schwester|unser Nachbar|die junge Ärztin|ein fremder Mann|das Mädchen|"
+        "Onkel Jürgen|die Bäckerin|jeder Schüler|sein bester Freund|Frau Schröder|der Gärtner|niemand|die Köchin aus Köln",
         "sucht|kauft|findet|zeichnet|verkauft|bringt|zerbricht|öffnet|versteckt|vergisst|wäscht|beschreibt|holt|prüft",
-        "heute|gestern früh|jeden Abend|plötzlich|sehr langsam|manchmal|am Dienstag|noch einmal|vorsichtig|schon wieder",
+        "heute|gestern früh|jeden Abend|plötzlich|sehr langsam|manchmal|am Dienstag|noch einmal|vorsichtig|wieder",
         "ein neues Fahrrad|den schweren Koffer|zwölf rote Äpfel|das kaputte Fenster|einen langen Brief|die grüne Tür|"
         "viel warmes Wasser|seinen Schlüssel|drei Bücher über Vögel|eine Flasche Milch|das größte Bild|keine Zeitung",
         "im Dorf|hinter der Schule|auf dem Markt|bei uns zu Hause|zwischen den Bäumen|am Bahnhof|unter der Brücke|"

@@ -107,7 +107,8 @@ def key(plan: Plan, job: Job, found: Transcript | None) -> str:
     loading = {name: value for name, value in plan.loading.items() if name != "threads"}
     parts = (
         stat.st_size, found and (found.text, found.cues), plan.settings, plan.writer, loading,
-        _weights(plan.loading["name"]), _head(plan.settings.head), plan.channel, plan.track, plugins.loaded(), aligner.__version__,
+        _weights(plan.loading["name"]), _head(plan.settings.head), plan.channel, plan.track,
+        plugins.loaded(), aligner.__version__,
     )  # fmt: skip
     digest.update(repr(parts).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]

@@ -86,7 +86,7 @@ class Settings:
         one_of("timing", self.timing, TIMINGS)
         if self.head is not None and self.timing == "attention":
             raise SettingError(
-                f"attention times the words, so the timing head {self.head} would not be used: leave it out"
+                f"attention times the words, the timing head {self.head} would not be used: leave it out"
             )
         one_of("task", self.task, TASKS)
         one_of("speech detector", self.vad, detectors)
