@@ -20,6 +20,8 @@ from aligner.segmentation.chunks import PACE, PAUSE, fill, in_chunks
 from aligner.segmentation.joined import Aligned, joined
 from aligner.segmentation.recognised import language_of, recognise
 from aligner.segmentation.script import Script, script_of
+from aligner.segmentation.sounded import align_by_sounds
+from aligner.timing.choice import head_of
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window
 
@@ -52,6 +54,10 @@ def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str
         language = language or model.detect_language(window)[0]
     else:
         language = language or language_of(model, source, measured, settings)
+    head = head_of(model, settings, language)
+    if head is not None and settings.timing != "both" and not (settings.tokens or settings.saliency):
+        first = window if whole.start == 0 else None
+        return align_by_sounds(model, head, source, measured, text, settings, language, first)
     script = script_of(text, language)
     fits = whole.end - whole.start <= model.window
     fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens

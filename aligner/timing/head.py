@@ -137,6 +137,11 @@ class Head:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {sound: i + 1 for i, sound in enumerate(self.card.sounds)})
 
+    @property
+    def classes(self) -> int:
+        """Columns of the evidence: parts of all sounds, and of anything that sounds."""
+        return PARTS * (len(self.card.sounds) + 2)
+
     @cached_property
     def stays(self) -> Stays:
         """For the path; the last classes are those of anything that sounds."""
