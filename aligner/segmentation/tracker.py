@@ -31,7 +31,7 @@ SKIP_SENTENCE = 1.0  # the same in a sentence of which nothing is: what nobody s
 HURRY = 0.5  # cost of a sound that is passed over: it may be shorter than a frame
 BEHIND, AHEAD = 400, 1600  # sounds kept around the best one
 _SLIDE = 25  # frames between moves of that band
-_TIDY = 3000  # frames between clean-ups of the history
+_TIDY = 1500  # frames between clean-ups of the history
 _LEAST = -8.0  # log-probability below which nothing is told apart
 TOGETHER = 2  # encoder states to a frame
 

@@ -29,7 +29,7 @@ from aligner.training.classifier import teach as teach_classifier
 
 COMPONENTS = (1, 1, 2, 4, 8, 16)  # Gaussians of a class, round by round; further rounds keep the last
 MOST_ROUNDS = 9
-ENOUGH = 1.0  # nats a frame of held-out speech: a round that gains less is the last; more rounds made edges worse
+ENOUGH = 1.0  # nats a frame of held-out speech that a round must gain: after that, edges drift
 APART = 4  # words between the places that are kept of the first times
 MIXED = 0.3  # weight of the classifier in the round in which it takes part
 _STAY_FIRST = 0.7  # probability that a part lasts another frame, before any path
