@@ -27,6 +27,7 @@ TEMPERATURE = 4.0  # frames are not independent of each other: their likelihoods
 ATTENTION_WEIGHT = 0.5  # of a word's log-attention beside the log-likelihood of its sounds
 ATTENTION_EARLY = 0.025  # seconds by which attention comes before the sound
 _LEAST_ATTENTION = 0.02  # of the peak: attention says where a word is, little of where it is not
+LATE = 0.006  # seconds by which heads are late, onsets and offsets alike (docs/head.md: on all development gold)
 NEAR = 0.25  # seconds around an edge of the best path in which it may lie
 
 
@@ -121,7 +122,7 @@ def edges(
     per_spread, least = head.card.margin
     margin = per_spread * spreads.max(0) + least
     heard = _heard(graph, path, owners, posteriors, len(words))
-    return Edges(np.maximum(start - 0.5, 0) * STEP, (end - 0.5) * STEP, spreads[0], spreads[1], heard, margin)
+    return Edges(np.maximum((start - 0.5) * STEP - LATE, 0), (end - 0.5) * STEP - LATE, spreads[0], spreads[1], heard, margin)
 
 
 def word_evidence(attention: TokenFrameMap, tokens: Tokens, frames: int) -> NDArray[np.float32]:
