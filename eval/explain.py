@@ -99,6 +99,7 @@ def explain(
     from aligner.pipeline import align_audio
     from aligner.saliency import agreement, compute, evidence
     from aligner.textgrid import read_words
+    from aligner.timing.aggregation import Aggregation
     from aligner.timing.case import Case
     from aligner.timing.settings import choose
 
@@ -115,12 +116,13 @@ def explain(
     tokens = case.tokens(settings.units)
     if len(tokens.words) != len(alignment.words):
         raise InputError(f"{path} holds more text than one pass of {model.name} takes: cut it first")
-    attention = case.evidence(settings)
+    plain = replace(settings, aggregation=Aggregation(), shift=0.0)
+    attention = case.evidence(plain)
     found = compute(model, case.encoded, tokens, method, masks=masks, seed=seed, language=case.language)
     evident = evidence(
         found, attention.frame_duration, attention.values.shape[1], log=method.split(":")[0] == "gradient"
     )
-    times = case.timed(evident, settings).words
+    times = case.timed(evident, plain).words
     scores = agreement(attention, found, tokens)
     words = tuple(replace(w, agreement=a) for w, a in zip(alignment.words, scores, strict=True))
     return Explanation(

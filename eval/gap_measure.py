@@ -18,13 +18,13 @@ from aligner.core import AttentionMap, TokenFrameMap, Tokens
 from aligner.errors import InputError
 from aligner.metrics.saliency import correlation
 from aligner.models.base import hears_spectrogram
-from aligner.timing.aggregation import norm_score
+from aligner.timing.aggregation import Aggregation, norm_score
 from aligner.timing.settings import Settings
 from eval.baselines import uniform_times
 from eval.cases import named, open_case
 from eval.manifest import Utterance
 
-SETTINGS = Settings(timing="attention", confidence=False)
+SETTINGS = Settings(Aggregation(), shift=0.0, timing="attention", confidence=False)
 TOP = 4  # heads in each choice of heads
 DECIMALS = 5
 

@@ -14,6 +14,7 @@ import numpy as np
 from aligner.errors import InputError, SettingError
 from aligner.models.tokens import UNITS
 from aligner.registry import Registry
+from aligner.timing.aggregation import Aggregation
 from aligner.timing.settings import PRESETS, Settings, choose
 from aligner.timing.steps import SOURCES
 from aligner.timing.words import PAUSES
@@ -131,6 +132,20 @@ def default_grid(shape: Shape) -> Iterable[Candidate]:
             default, aggregation=replace(base, layers="all", heads="all"), pauses=pauses, timing="attention"
         )
         yield Candidate(f"all-layers+pauses-{pauses}", "pauses", settings)
+
+
+@grids.register("attention")
+def attention_grid(shape: Shape) -> Iterable[Candidate]:
+    """What the default of attention was chosen among: layers, normalisation, steps and a constant shift."""
+    read = [("upper-half", "all"), ("last:2", "all")]
+    read += [("all", "alignment")] if shape.alignment_heads else []
+    for (layers, heads), source, steps, shift in itertools.product(
+        read, SOURCES[:2], (("mean",), ("mean", "log")), (0.0, 0.025)
+    ):
+        named = layers if heads == "all" else heads
+        name = "+".join((named.replace(":", ""), source, *steps, f"{1000 * shift:.0f}ms"))
+        aggregation = Aggregation(layers, heads, (source, *steps))
+        yield Candidate(name, "attention", Settings(aggregation, shift=shift, timing="attention"))
 
 
 def read_grid(path: Path) -> list[Candidate]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import numpy as np
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.files import atomic_write
-from aligner.timing.aggregation import Aggregation, Head
+from aligner.timing.aggregation import Head
 from aligner.timing.case import Case
-from aligner.timing.settings import Settings
+from aligner.timing.settings import ATTENTION, Settings
 from eval.cases import named, open_case
 from eval.manifest import read_manifest
 
@@ -52,7 +52,8 @@ class Labelled:
 def settings_of(heads: Sequence[Head]) -> Settings:
     """The default settings with the mean over some heads."""
     listed = ",".join(f"{layer}.{head}" for layer, head in heads)
-    return Settings(Aggregation("all", listed, ("softmax-crop", "mean")), timing="attention", confidence=False)
+    chosen = replace(ATTENTION, layers="all", heads=listed)
+    return Settings(chosen, timing="attention", confidence=False)
 
 
 def rank_heads(cases: Sequence[Labelled]) -> list[tuple[Head, float]]:

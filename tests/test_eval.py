@@ -81,7 +81,11 @@ def test_a_grid_of_ones_own(tmp_path) -> None:
     path.write_text('[{"name": "mine", "heads": "2.0", "layers": "all", "pauses": "keep", "vad": "energy"}]')
     mine = candidates_of(str(path), Shape(3, 6, True))[-1]
     assert mine.name == "mine" and mine.settings == Settings(
-        Aggregation("all", "2.0"), pauses="keep", timing="attention", vad="energy", confidence=False
+        Aggregation("all", "2.0", ("softmax-crop", "mean", "log")),
+        pauses="keep",
+        timing="attention",
+        vad="energy",
+        confidence=False,
     )
     for text, error in (
         ('[{"name": "a b"}]', "may hold letters"),

@@ -25,6 +25,7 @@ from aligner.timing.settings import PRESETS, Settings, choose
         ({"timing": "guess"}, r"unknown timing 'guess': choose one of auto, head, attention, both"),
         ({"task": "sing"}, r"unknown task 'sing': choose one of transcribe, translate"),
         ({"saliency": "zz"}, r"unknown saliency method 'zz': choose one of encoder, gradient, spes, strips"),
+        ({"shift": 25.0}, r"--shift 25: edges move by seconds"),
         ({"masks": 0}, r"0 masks: give at least 1"),
         ({"steps": "softmax-crop,blur,mean"}, r"unknown attention step 'blur'.*column-norm"),
         ({"layers": "most"}, r"--layers 'most' is not last:N"),
@@ -49,7 +50,7 @@ def test_a_preset_is_changed_only_where_something_else_is_chosen() -> None:
     assert choose("openai", pauses="trim") == replace(PRESETS["openai"].settings, pauses="trim")
     assert choose("openai", layers="0").aggregation == replace(PRESETS["openai"].settings.aggregation, layers="0")
     assert choose("huggingface", layers="0").aggregation.heads == "all"
-    assert choose(combine="max").aggregation == Aggregation(steps=("softmax-crop", "max"))
+    assert choose(combine="max").aggregation == Aggregation("upper-half", "all", ("softmax-crop", "max", "log"))
 
 
 def test_whoever_chooses_among_attention_gets_attention() -> None:
@@ -62,7 +63,7 @@ def test_every_choice_that_shapes_times_is_described() -> None:
     plain = Settings()
     other = {
         "aggregation": Aggregation("all"), "path": "linear", "pauses": "keep", "units": "character", "timing": "both",
-        "task": "translate", "vad": "energy", "saliency": "encoder", "masks": 5, "head": "x",
+        "task": "translate", "vad": "energy", "saliency": "encoder", "masks": 5, "head": "x", "shift": 0.0,
     }  # fmt: skip
     shaping = {f.name for f in fields(Settings)} - {"language", "confidence", "tokens"}
     for name in shaping & other.keys():

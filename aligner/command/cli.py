@@ -141,6 +141,12 @@ Examples:
     type=click.Choice(["trim", "keep"]),
     help="trim: a pause belongs to no word; keep: a word lasts until the next.",
 )
+@click.option(
+    "--shift",
+    type=float,
+    metavar="SECONDS",
+    help="Added to every edge that attention finds, which turns to a word before it begins.  [default: 0.025]",
+)
 @click.option("--units", type=click.Choice(["subword", "character"]), help="What the transcript is teacher-forced as.")
 @click.option(
     "--vad",

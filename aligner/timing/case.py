@@ -183,7 +183,8 @@ class Case:
         tokens = self.tokens(settings.units)
         rows = tuple(WordSpan(text.strip(), i, i + 1) for i, text in enumerate(tokens.texts) if text.strip())
         parts = replace(tokens, words=rows)
-        return time_words(self.path(settings), self.evidence(settings), parts, self.encoded.duration, "keep").words
+        path, evidence = self.path(settings), self.evidence(settings)
+        return time_words(path, evidence, parts, self.encoded.duration, "keep", settings.shift).words
 
     def _walked(self, evidence: TokenFrameMap, settings: Settings) -> Path:
         if self.near:
@@ -193,7 +194,7 @@ class Case:
 
     def _timed(self, path: Path, evidence: TokenFrameMap, settings: Settings) -> TimedWords:
         tokens, duration = self.tokens(settings.units), self.encoded.duration
-        timed = time_words(path, evidence, tokens, duration, settings.pauses)
+        timed = time_words(path, evidence, tokens, duration, settings.pauses, settings.shift)
         words = timed.words
         if settings.pauses == "trim":
             if self.near:
@@ -203,11 +204,13 @@ class Case:
         return replace(timed, words=words)
 
     def _agreement(self, settings: Settings, method: str) -> Sequence[float]:
-        """Of the evidence with saliency, word by word."""
+        """Of attention with saliency, word by word: of its probabilities, whatever the path is found through."""
         from aligner import saliency
 
         tokens = self.tokens(settings.units)
         found = saliency.compute(
             self.model, self.encoded, tokens, method=method, masks=settings.masks, language=self.language
         )
-        return saliency.agreement(self.evidence(settings), found, tokens)
+        plain = tuple(step for step in settings.aggregation.steps if step != "log")
+        linear = replace(settings, aggregation=replace(settings.aggregation, steps=plain))
+        return saliency.agreement(self.evidence(linear), found, tokens)

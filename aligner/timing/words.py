@@ -33,7 +33,7 @@ class TimedWords:
 
 
 def time_words(
-    path: Path, evidence: TokenFrameMap, tokens: Tokens, duration: float, pauses: str = "trim"
+    path: Path, evidence: TokenFrameMap, tokens: Tokens, duration: float, pauses: str = "trim", shift: float = 0.0
 ) -> TimedWords:
     """Times of every word.
 
@@ -48,6 +48,8 @@ def time_words(
         Seconds of real audio.
     pauses : str
         "trim" or "keep".
+    shift : float
+        Seconds that are added to every edge.
 
     Returns
     -------
@@ -66,7 +68,8 @@ def time_words(
         return TimedWords((), 0)
     step = evidence.frame_duration
     first, stop = word_frames(path, evidence, tokens, pauses)
-    return settle(tokens, first.astype(np.float64) * step, stop.astype(np.float64) * step, duration, step, pauses)
+    start, end = first.astype(np.float64) * step + shift, stop.astype(np.float64) * step + shift
+    return settle(tokens, start, end, duration, step, pauses)
 
 
 def settle(
