@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -190,13 +194,17 @@ def test_offline_one_sentence_says_what_was_looked_for_and_what_to_do(home: Path
     assert "\n" not in said
 
 
-def align(*arguments: object, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def align(
+    *arguments: object, home: Path, stderr: int = subprocess.PIPE, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it, with a hub of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"XDG_CACHE_HOME": str(home), **variables}
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
     command = [sys.executable, "-m", "aligner", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, timeout=120, check=False
+    )
 
 
 def test_a_hub_that_cannot_be_reached_is_given_up_at_once(home: Path) -> None:
@@ -241,7 +249,7 @@ class _Answers(BaseHTTPRequestHandler):
             return self._say(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
         name, _, file = path.partition("/resolve/main/")
         name, _, file = (name, "", file) if file else path.partition(f"/resolve/{COMMIT}/")
-        held = self.server.repositories[name] / file
+        held = self.server.repositories.get(name, Path("nowhere")) / file
         if not held.is_file():
             return self._say(404, b"", {"X-Error-Code": "EntryNotFound"})
         if self.command == "GET":
@@ -301,6 +309,16 @@ def test_a_quiet_command_says_nothing_of_what_it_fetches(hub: Hub, home: Path) -
     found = align(TALK, "-q", "-m", "someone/damaged", "-o", "-", home=home, HF_ENDPOINT=hub.address)
     (error,) = found.stderr.splitlines()
     assert error.startswith("Error: ") and "model.safetensors is damaged" in error
+
+
+def test_a_terminal_shows_how_far_it_is(hub: Hub, home: Path) -> None:
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    found = align(TALK, "-m", "someone/damaged", "-o", "-", home=home, stderr=side, HF_ENDPOINT=hub.address)
+    os.close(side)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert found.returncode == 1 and "model.safetensors" in shown and "100%" in shown
 
 
 @pytest.mark.parametrize(
