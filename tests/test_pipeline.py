@@ -172,9 +172,10 @@ def test_flags() -> None:
         Word("squeezed", 1.0, 1.04, probability=0.9),
         Word("is", 1.5, 2.9, probability=0.9),
         Word("quiet", 3.2, 3.6, probability=0.9),
+        Word("anywhere", 5.0, 5.4, probability=0.9, margin=0.12),
     )
     assert [word.flags for word in flagged(words, levels)] == [
-        (), ("low-confidence",), ("squeezed",), ("long",), ("near-silence",),
+        (), ("low-confidence",), ("squeezed",), ("long",), ("near-silence",), ("uncertain",),
     ]  # fmt: skip
 
 

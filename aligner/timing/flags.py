@@ -12,6 +12,7 @@ from aligner.audio.level import SILENCE, STEP
 from aligner.core import Word
 
 LOW_PROBABILITY = 0.2
+WIDE = 0.08  # seconds of margin
 SHORTEST = 0.03  # seconds per word
 FASTEST = 0.02  # seconds per character
 LONGEST, SLOWEST = 1.0, 0.25  # seconds per word; seconds per character
@@ -30,13 +31,15 @@ def flagged(words: tuple[Word, ...], levels: NDArray[np.float32]) -> tuple[Word,
     Returns
     -------
     tuple of Word
-        Flags are "low-confidence" (probability below 0.2), "long" (over 1 s
+        Flags are "low-confidence" (probability below 0.2), "uncertain" (a
+        margin of more than 80 ms), "long" (over 1 s
         and 0.25 s per character), "squeezed" (under 30 ms or 20 ms per
         character) and "near-silence" (35 dB below the loud parts).
     """
     quiet = max(SILENCE, float(np.percentile(levels, 95)) - QUIET) if len(levels) else SILENCE
     tests: dict[str, Callable[[Word], bool]] = {
         "low-confidence": lambda w: w.probability is not None and w.probability < LOW_PROBABILITY,
+        "uncertain": lambda w: w.margin is not None and w.margin > WIDE,
         "long": lambda w: w.duration > max(LONGEST, SLOWEST * _letters(w)),
         "squeezed": lambda w: w.duration < max(SHORTEST, FASTEST * _letters(w)),
         "near-silence": lambda w: _level(w, levels) < quiet,

@@ -98,8 +98,6 @@ class Card:
         Of speech.
     start : str
         "attention" or "even": where the first times came from.
-    margin : tuple of float
-        Seconds for each unit of spread, and seconds more, that hold the true edge nine times in ten.
     """
 
     checkpoint: str
@@ -110,7 +108,6 @@ class Card:
     data: tuple[str, ...] = ()
     hours: float = 0.0
     start: str = "attention"
-    margin: tuple[float, float] = (2.0, 0.01)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,8 +291,8 @@ def read_card(path: Path) -> Card:
             raise ValueError("too large")
         with safe_open(path, "numpy") as file:
             said = json.loads((file.metadata() or {})["card"])
-        lists = {name: tuple(said[name]) for name in ("sounds", "data", "margin")}
-        return Card(**{**said, **lists})
+        lists = {name: tuple(said[name]) for name in ("sounds", "data")}
+        return Card(**{name: value for name, value in {**said, **lists}.items() if name in Card.__dataclass_fields__})
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no timing head ({_first_line(error)}): make one with align-eval adapt") from None
 

@@ -2,12 +2,13 @@
 
 The best path says which way the words were said and where silence lies between them. Each edge is then weighed at
 every frame near by: what the best path that has it there would score. The edge is the median of these weights, which
-falls between frames, and their spread is what the head knows of its own doubt.
+falls between frames. The same weights, flattened until they cover what they claim to cover, say how far it may be off.
 
 References
 ----------
 Forney, "The Viterbi Algorithm", 1973; Wessel et al., "Confidence Measures for Large Vocabulary Continuous Speech
-Recognition", 2001 (doubt from competing paths).
+Recognition", 2001 (doubt from competing paths); Guo et al., "On Calibration of Modern Neural Networks", 2017
+(a temperature that makes claims true).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from aligner.timing.head import STEP, Head
 from aligner.timing.words import TimedWords, repair
 
 TEMPERATURE = 4.0  # frames are not independent of each other: their likelihoods count less (docs/head.md)
+DOUBT = 20.0  # temperature of the margin: covers nine true edges in ten across speakers (docs/accuracy.md)
+COVERED = 0.9  # of the weight lies within the margin
 ATTENTION_WEIGHT = 0.5  # of a word's log-attention beside the log-likelihood of its sounds
 ATTENTION_EARLY = 0.025  # seconds by which attention comes before the sound
 _LEAST_ATTENTION = 0.02  # of the peak: attention says where a word is, little of where it is not
@@ -38,8 +41,6 @@ class Edges:
     Attributes
     ----------
     start, end : float64 arrays, shape (words,)
-    start_spread, end_spread : float64 arrays, shape (words,)
-        Seconds between the tenth and the ninetieth percentile of where the edge may be.
     heard : float64 array, shape (words,)
         Mean posterior of a word's sounds where they are found, 0 to 1.
     margin : float64 array, shape (words,)
@@ -48,8 +49,6 @@ class Edges:
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
-    start_spread: NDArray[np.float64]
-    end_spread: NDArray[np.float64]
     heard: NDArray[np.float64]
     margin: NDArray[np.float64]
 
@@ -109,20 +108,18 @@ def edges(
     found = _Found(graph, through)
     n_frames = len(path)
     start, end = np.zeros(len(words)), np.full(len(words), n_frames - 0.5)
-    spreads = np.zeros((2, len(words)))
+    reach = np.zeros((2, len(words)))
     for k in range(len(words)):
-        start[k], spreads[0, k] = found.edge(found.entries(k), int(np.flatnonzero(owners == k)[0]))
+        start[k], reach[0, k] = found.edge(found.entries(k), int(np.flatnonzero(owners == k)[0]))
     for k in range(len(words)):
         last = int(np.flatnonzero(owners == k)[-1])
         if last + 1 < n_frames and owners[last + 1] < 0:
-            end[k], spreads[1, k] = found.edge(found.pause_after(k), last + 1)
+            end[k], reach[1, k] = found.edge(found.pause_after(k), last + 1)
         elif k + 1 < len(words):
-            end[k], spreads[1, k] = start[k + 1], spreads[0, k + 1]
-    spreads *= STEP
-    per_spread, least = head.card.margin
-    margin = per_spread * spreads.max(0) + least
+            end[k], reach[1, k] = start[k + 1], reach[0, k + 1]
     heard = _heard(graph, path, owners, posteriors, len(words))
-    return Edges(np.maximum((start - 0.5) * STEP - LATE, 0), (end - 0.5) * STEP - LATE, spreads[0], spreads[1], heard, margin)
+    margin = np.hypot(*reach) * STEP
+    return Edges(np.maximum((start - 0.5) * STEP - LATE, 0), (end - 0.5) * STEP - LATE, heard, margin)
 
 
 def word_evidence(attention: TokenFrameMap, tokens: Tokens, frames: int) -> NDArray[np.float32]:
@@ -165,15 +162,19 @@ class _Found:
         return np.flatnonzero(self.graph.words == word)[-1:] + 1
 
     def edge(self, states: NDArray[np.intp], frame: int) -> tuple[float, float]:
-        """Median and spread, in frames, of where the best of some states is entered."""
+        """Median of where the best of some states is entered, and how far around it they may be, in frames."""
         reach = round(NEAR / STEP)
         low = max(0, frame - reach)
         score = self.through[low : frame + reach + 1, states].max(1).astype(np.float64)
-        weight = np.exp((score - score.max()) / TEMPERATURE)
-        share = np.cumsum(weight) / weight.sum()
+        score -= score.max()
+        weight = np.exp(score / TEMPERATURE)
         # A frame's weight is spread over it, half to either side.
-        tenth, half, most = np.interp([0.1, 0.5, 0.9], np.append(0.0, share), np.arange(len(share) + 1) - 0.5)
-        return low + float(half), float(most - tenth)
+        half = float(np.interp(0.5, np.append(0.0, np.cumsum(weight) / weight.sum()), np.arange(len(weight) + 1) - 0.5))
+        doubt = np.exp(score / DOUBT)
+        away = np.abs(np.arange(len(doubt)) - half)
+        nearest = np.argsort(away, kind="stable")
+        share = np.cumsum(doubt[nearest]) / doubt.sum()
+        return low + half, float(np.interp(COVERED, share, away[nearest]))
 
 
 def _heard(
