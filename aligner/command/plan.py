@@ -14,7 +14,6 @@ from typing import Any
 from aligner.audio.read import AUDIO_SUFFIXES
 from aligner.errors import InputError, SettingError
 from aligner.text.transcript import decoded, read_text
-from aligner.timing.head import read_card
 from aligner.timing.settings import Settings, choose
 from aligner.writers import WriterOptions, formats
 
@@ -90,6 +89,8 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
     named = ("preset", "layers", "heads", "combine", "steps", *(f.name for f in fields(Settings)))
     settings = choose(**{name: options[name] for name in named if name in options}, tokens="tokens" in options["tiers"])
     if settings.head is not None:
+        from aligner.timing.head import read_card
+
         read_card(Path(settings.head))  # a file that is no head is told before any work
     folder, file, chosen = _outputs(options["output"], options["formats"])
     text = options["text"]
