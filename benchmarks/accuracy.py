@@ -33,8 +33,8 @@ from benchmarks import peers as formats
 from benchmarks.guard import import_torchaudio
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.manifest import load_audio, read_manifest
-from eval.scoring import Row, ranked, score
-from eval.systems import System, read_system, recording_of, write_system
+from eval.scoring import SystemScores, ranked, score
+from eval.systems import System, aligned_utterance, read_system, write_system
 
 SAMPLE_RATE = 16_000
 FRAME = 0.02  # seconds
@@ -251,12 +251,12 @@ def run_peer(name: str, folder: Path, manifests: tuple[Path, ...], provenance: d
     for utterance in (u for manifest in manifests for u in read_manifest(manifest)):
         audio = load_audio(utterance, SAMPLE_RATE)
         words = words_of(align(audio.samples.copy(), utterance.text), audio.duration)
-        recordings.append(recording_of(utterance, words))
+        recordings.append(aligned_utterance(utterance, words))
     description = " ".join((peers[name].__doc__ or "").split())
     return System(name, "peer", tuple(recordings), {"call": description}, provenance)
 
 
-def markdown(rows: list[Row], refused: dict[str, str], notes: dict[str, str]) -> str:
+def markdown(rows: list[SystemScores], refused: dict[str, str], notes: dict[str, str]) -> str:
     """The table of the docs: errors with intervals beside counts and matched share."""
 
     def ms(found: Interval) -> str:

@@ -20,7 +20,7 @@ from aligner.timing.settings import Settings
 from benchmarks.accuracy import markdown
 from eval.manifest import Utterance, load_audio, read_manifest
 from eval.scoring import score
-from eval.systems import Recording, System
+from eval.systems import AlignedUtterance, System
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def main(manifests: tuple[Path, ...], seconds: float, mixed: bool) -> None:
     found = []
     for number, one in enumerate(recordings):
         words = align_audio(model, one.audio, "\n".join(one.texts), Settings(confidence=False)).words
-        found.append(Recording(str(number), "", "gold", one.speaker, one.audio.duration, one.words, words))
+        found.append(AlignedUtterance(str(number), "", "gold", one.speaker, one.audio.duration, one.words, words))
     longest = max(one.audio.duration for one in recordings)
     click.echo(f"{len(recordings)} recordings of up to {longest:.1f} s; {model.name} {model.fingerprint}\n")
     click.echo(markdown([score(System("align", "joined", tuple(found)))], {}, {"align": "**`align`**"}))

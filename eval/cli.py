@@ -133,9 +133,9 @@ def run(manifests: tuple[Path, ...], output: Path, grid: str, model: str, transc
 
     A run that was stopped goes on where it was when the same command is given again.
     """
-    from eval.run import Plan, run_plan
+    from eval.run import RunPlan, run_plan
 
-    run_plan(Plan(manifests, grid, model, transcript), output, jobs)
+    run_plan(RunPlan(manifests, grid, model, transcript), output, jobs)
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """Metrics as columns of the tables: errors in ms, shares in percent, as the name of the column says.
 
-To add one: a function from a `Row` to a number, or to an `Interval`, registered by the name of its column.
+To add one: a function from a `SystemScores` to a number, or to an `Interval`, registered by the name of its column.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from aligner.metrics import TOLERANCES, Interval, boundary
 from aligner.registry import Registry
-from eval.scoring import Row, as_csv, ranked, score
+from eval.scoring import SystemScores, as_csv, ranked, score
 from eval.systems import System
 
 Cells = dict[str, str | float | int]
-metrics: Registry[Callable[[Row], float | Interval]] = Registry("metric")
+metrics: Registry[Callable[[SystemScores], float | Interval]] = Registry("metric")
 
 
 def scaled(found: Interval, factor: float) -> Interval:
@@ -36,11 +36,11 @@ metrics.register("word_f1_200ms")(lambda row: row.scores.word_f1)
 metrics.register("mean_iou")(lambda row: row.scores.mean_iou)
 
 
-def _within(side: str, tolerance: float, row: Row) -> float:
+def _within(side: str, tolerance: float, row: SystemScores) -> float:
     return 100 * boundary.share_within(getattr(row.scores, side), tolerance)
 
 
-def _boundaries(name: str, tolerance: float, row: Row) -> float:
+def _boundaries(name: str, tolerance: float, row: SystemScores) -> float:
     found: float = getattr(row.scores, name)(tolerance)
     return found
 
@@ -53,7 +53,7 @@ for _tolerance in (0.02, 0.05, 0.1):
         metrics.register(f"boundary_{_name}_{1000 * _tolerance:.0f}ms")(partial(_boundaries, _name, _tolerance))
 
 
-def cells(row: Row) -> Cells:
+def cells(row: SystemScores) -> Cells:
     """A row of the CSV tables: every metric, and what it was measured on."""
     found: Cells = {
         "system": row.name,

@@ -19,7 +19,7 @@ from eval.columns import cells
 from eval.compare import paired_errors
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.crossvalidation import NOT_CHOSEN
-from eval.scoring import Row, as_csv, ranked, score
+from eval.scoring import SystemScores, as_csv, ranked, score
 from eval.systems import System, read_systems
 from eval.worst import worst_recordings
 
@@ -33,13 +33,13 @@ class Answer:
 
     Attributes
     ----------
-    pick : Row
+    pick : SystemScores
         The setting that cross-validation picks most often.
     picked, folds : int
         In how many folds it is picked, of how many.
-    honest : Row
+    honest : SystemScores
         The cross-validated score: picked on some speakers, scored on the others.
-    default : Row or None
+    default : SystemScores or None
     gain : Interval or None
         Boundary error of the pick minus that of the default, on the same words, in seconds.
     equals : tuple of str
@@ -48,20 +48,20 @@ class Answer:
         Other settings that these words do not tell apart from the pick.
     n_settings : int
         Settings with times of their own.
-    better : tuple of Row
+    better : tuple of SystemScores
         Systems that are no settings of attention (baselines, peers) and have a smaller error than the pick.
     """
 
-    pick: Row
+    pick: SystemScores
     picked: int
     folds: int
-    honest: Row
-    default: Row | None
+    honest: SystemScores
+    default: SystemScores | None
     gain: Interval | None
     equals: tuple[str, ...]
     rivals: tuple[str, ...]
     n_settings: int
-    better: tuple[Row, ...]
+    better: tuple[SystemScores, ...]
 
 
 def write_report(results: Sequence[Path], output: Path) -> list[Path]:
@@ -143,7 +143,7 @@ def _milliseconds(value: float | Interval) -> str:
     return "–" if value != value else f"{1000 * value:.1f}"
 
 
-def answer(systems: Sequence[System], rows: Sequence[Row]) -> Answer | None:
+def answer(systems: Sequence[System], rows: Sequence[SystemScores]) -> Answer | None:
     """The setting to use and how sure that is; None where nothing was cross-validated."""
     by_name = {s.name: s for s in systems}
     row_of = {r.name: r for r in rows}
@@ -250,7 +250,7 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return section, tables
 
 
-def _main_rows(rows: Sequence[Row], found: Answer | None) -> list[Row]:
+def _main_rows(rows: Sequence[SystemScores], found: Answer | None) -> list[SystemScores]:
     """The rows of the first screen: the pick, the best of each family, and the references."""
     wanted = {row.name for row in rows if row.family in ("preset", "baseline", "peer", CROSS_VALIDATED)}
     for family in ("single head", "layer mean", "last layers", "top heads of the utterance", "alignment heads"):
@@ -275,7 +275,9 @@ def _signed(system: System) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array([e for s in scores for e in s.onset]), np.array([e for s in scores for e in s.offset])
 
 
-def _heat(systems: Sequence[System], rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _heat(
+    systems: Sequence[System], rows: Sequence[SystemScores]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Onset and offset errors by layer and head, layer means last; None unless single heads were run."""
     row_of = {r.name: r for r in rows}
     cellsof = {}

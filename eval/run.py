@@ -28,7 +28,7 @@ from eval.baselines import baselines
 from eval.cases import named, open_case
 from eval.grid import Candidate, Shape, candidates_of
 from eval.manifest import Utterance, check, read_manifest
-from eval.systems import Recording, System, recording_of, write_system
+from eval.systems import AlignedUtterance, System, aligned_utterance, write_system
 
 if TYPE_CHECKING:
     from aligner.models import SpeechModel
@@ -37,7 +37,7 @@ DECIMALS = 4  # of times in seconds
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What to run.
 
     Attributes
@@ -106,12 +106,12 @@ def _edges(words: Sequence[Word]) -> list[tuple[float, float]]:
     return [(word.start, word.end) for word in words]
 
 
-def run_plan(plan: Plan, output: Path, jobs: int = 1) -> None:
+def run_plan(plan: RunPlan, output: Path, jobs: int = 1) -> None:
     """Run, or go on with, a plan.
 
     Parameters
     ----------
-    plan : Plan
+    plan : RunPlan
     output : Path
         Results folder.
     jobs : int
@@ -185,7 +185,7 @@ def _utterances(manifests: Sequence[Path]) -> list[Utterance]:
     return utterances
 
 
-def _provenance(plan: Plan, utterances: Sequence[Utterance], aligner: Aligner) -> dict[str, Any]:
+def _provenance(plan: RunPlan, utterances: Sequence[Utterance], aligner: Aligner) -> dict[str, Any]:
     from importlib.metadata import version
 
     import aligner as package
@@ -233,7 +233,7 @@ def resume(stream: Path, known: set[str]) -> dict[str, dict[str, Any]]:
 _worker: Aligner | None = None
 
 
-def _start_worker(plan: Plan, modules: tuple[str, ...]) -> None:
+def _start_worker(plan: RunPlan, modules: tuple[str, ...]) -> None:
     global _worker
     plugins.load(modules)
     _worker = Aligner(plan.model, plan.grid, plan.transcript)
@@ -244,7 +244,7 @@ def _work(utterance: Utterance) -> dict[str, Any]:
     return _worker.align(utterance)
 
 
-def _aligned(utterances: Sequence[Utterance], plan: Plan, aligner: Aligner, jobs: int) -> Iterator[dict[str, Any]]:
+def _aligned(utterances: Sequence[Utterance], plan: RunPlan, aligner: Aligner, jobs: int) -> Iterator[dict[str, Any]]:
     if jobs == 1:
         yield from map(aligner.align, utterances)
         return
@@ -298,7 +298,7 @@ def _finish(
     save_worst(utterances, systems, aligner, output / "maps")
 
 
-def _recording(utterance: Utterance, line: dict[str, Any], setting: str) -> Recording:
+def _recording(utterance: Utterance, line: dict[str, Any], setting: str) -> AlignedUtterance:
     times = line["times"].get(setting, [])
     estimated = tuple(Word(text, a, b) for text, (a, b) in zip(line["words"], times, strict=bool(times)))
-    return recording_of(utterance, estimated)
+    return aligned_utterance(utterance, estimated)

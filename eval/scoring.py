@@ -16,7 +16,7 @@ from eval.systems import System, groups
 
 
 @dataclass(frozen=True)
-class Row:
+class SystemScores:
     """Scores of a system on a corpus; times in seconds, shares from 0 to 1.
 
     Attributes
@@ -65,8 +65,8 @@ class Row:
         return self.system.family
 
 
-def score(system: System) -> Row:
-    """Row of a system."""
+def score(system: System) -> SystemScores:
+    """SystemScores of a system."""
     each = [r.scores for r in system.recordings]
     units, resampled = groups(system.recordings)
     total = merge(each)
@@ -75,7 +75,7 @@ def score(system: System) -> Row:
     matched = np.concatenate([np.arange(s.n_reference) < s.n_matched for s in each]) if each else np.zeros(0)
     onset, offset = np.abs(total.onset), np.abs(total.offset)
     close = [(a <= 0.05 + 1e-9) / 2 + (b <= 0.05 + 1e-9) / 2 for a, b in zip(onset, offset, strict=True)]
-    return Row(
+    return SystemScores(
         system,
         total,
         macro_boundary_error(each),
@@ -91,7 +91,7 @@ def score(system: System) -> Row:
     )
 
 
-def ranked(rows: Sequence[Row]) -> list[Row]:
+def ranked(rows: Sequence[SystemScores]) -> list[SystemScores]:
     """Rows with the smallest boundary error first; those that matched less than others are not favoured for it.
 
     A system that leaves words out is placed after all that match every word that any system matches.

@@ -18,7 +18,7 @@ from eval.manifest import Utterance
 
 
 @dataclass(frozen=True)
-class Recording:
+class AlignedUtterance:
     """One utterance: reference and estimate.
 
     Attributes
@@ -46,9 +46,9 @@ class Recording:
         return score_words(self.reference, self.estimated)
 
 
-def recording_of(utterance: Utterance, estimated: tuple[Word, ...]) -> Recording:
+def aligned_utterance(utterance: Utterance, estimated: tuple[Word, ...]) -> AlignedUtterance:
     """What a system estimated of an utterance, beside the utterance's own words."""
-    return Recording(
+    return AlignedUtterance(
         utterance.id,
         utterance.source,
         utterance.quality,
@@ -68,7 +68,7 @@ class System:
     name : str
     family : str
         What kind of choice it is, such as "single head".
-    recordings : tuple of Recording
+    recordings : tuple of AlignedUtterance
     setting : dict
         What was set, for display; JSON-serialisable.
     provenance : dict
@@ -77,12 +77,12 @@ class System:
 
     name: str
     family: str
-    recordings: tuple[Recording, ...]
+    recordings: tuple[AlignedUtterance, ...]
     setting: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def groups(recordings: Sequence[Recording]) -> tuple[list[str], str]:
+def groups(recordings: Sequence[AlignedUtterance]) -> tuple[list[str], str]:
     """What is resampled for intervals, per recording, and its name.
 
     The speaker where known, else the utterance; the utterance for all where there is one speaker only.
@@ -143,7 +143,7 @@ def read_system(path: Path) -> System:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         recordings = tuple(
-            Recording(
+            AlignedUtterance(
                 r["id"],
                 r["source"],
                 r["quality"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eval.manifest import Utterance
-from eval.systems import Recording, System
+from eval.systems import AlignedUtterance, System
 
 if TYPE_CHECKING:
     from eval.run import Aligner
@@ -19,7 +19,7 @@ COUNT = 6
 SHOWN = "default"
 
 
-def worst_recordings(system: System, count: int = COUNT) -> list[Recording]:
+def worst_recordings(system: System, count: int = COUNT) -> list[AlignedUtterance]:
     """Recordings of largest boundary error."""
     scored = [(r.scores, r) for r in system.recordings if r.estimated]
     kept = [(s.boundary_error, r) for s, r in scored if s.n_matched]

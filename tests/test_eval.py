@@ -31,16 +31,16 @@ from eval.grid import Shape, candidates_of
 from eval.manifest import make_utterance, write_manifest
 from eval.report import answer, runs_in
 from eval.scoring import as_csv, ranked, score
-from eval.systems import Recording, System, groups, read_system, write_system
+from eval.systems import AlignedUtterance, System, groups, read_system, write_system
 
 ROOT = Path(__file__).parent.parent
 WORDS = [("she", 0.3, 0.6), ("had", 0.7, 0.95), ("your", 0.95, 1.2), ("suit", 1.6, 2.1)]
 
 
-def recording(name: str, speaker: str | None, shift: float, texts: str = "she had your suit") -> Recording:
+def recording(name: str, speaker: str | None, shift: float, texts: str = "she had your suit") -> AlignedUtterance:
     reference = tuple(Word(*w) for w in WORDS)
     estimated = tuple(Word(t, w.start + shift, w.end + shift) for t, w in zip(texts.split(), reference, strict=True))
-    return Recording(name, "toy", "gold", speaker, 2.5, reference, estimated)
+    return AlignedUtterance(name, "toy", "gold", speaker, 2.5, reference, estimated)
 
 
 def system(name: str, shifts: list[float], family: str = "steps", **setting) -> System:
