@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 ENGINES := espeak-ng libespeak-ng1 espeak-ng-data
 
-.PHONY: demo test lint engines real clean
+.PHONY: demo test lint engines real heads clean
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -40,6 +40,13 @@ engines:
 # OpenAI's tiny.en and base, for the tests and benchmarks that use them where they are there.
 real: .venv/demo
 	$(BIN)/python -m benchmarks.real build/real
+
+# The timing heads that are shipped, taught again from transcribed English (see docs/head.md); less than an hour.
+CORPORA ?= ../shared/corpora
+heads: .venv/demo real
+	$(BIN)/python -m benchmarks.selection $(CORPORA)/training -o build/heads/english.jsonl
+	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 3 --model build/real/tiny.en -o aligner/heads/tiny.en.safetensors
+	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 3 --model build/real/base --language en -o aligner/heads/base.safetensors
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -184,7 +184,8 @@ def _card(
     if not sounds:
         raise InputError("the transcripts have too few sounds to learn from: give more speech, or another --speller")
     sources = tuple(sorted({item.source for item in items}))
-    return Card(model.name, model.fingerprint, language, speller, sounds, sources, start=start)
+    # A folder's place on this machine is nobody else's business.
+    return Card(Path(model.name).name, model.fingerprint, language, speller, sounds, sources, start=start)
 
 
 def _split(lessons: list[Lesson], held_out: int, seed: int) -> tuple[list[Lesson], list[Lesson]]:
