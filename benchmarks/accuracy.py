@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from aligner.core import Word
 from aligner.errors import AlignerError, InputError
+from aligner.guard import import_torchaudio
 from aligner.metrics import Interval
 from aligner.models.checkpoint import open_checkpoint
 from aligner.registry import Registry
 from benchmarks import peers as formats
-from benchmarks.guard import import_torchaudio
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.manifest import load_audio, read_manifest
 from eval.scoring import SystemScores, ranked, score

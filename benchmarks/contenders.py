@@ -90,7 +90,7 @@ def _find_alignment(model: Any, tokenizer: Any, ids: list[int], mel: Any, sample
 
 
 def _find_alignment_stable(model: Any, tokenizer: Any, ids: list[int], mel: Any, samples: int) -> object:
-    from benchmarks.guard import import_torchaudio
+    from aligner.guard import import_torchaudio
 
     import_torchaudio()
     from stable_whisper.timing import find_alignment_stable
@@ -102,7 +102,7 @@ def _eager(folder: Path, audio: Audio, text: str) -> Align:
     """transformers as its documentation has it: one forward pass with all attentions, everything eager."""
     import torch
 
-    from benchmarks.guard import import_torchaudio
+    from aligner.guard import import_torchaudio
 
     import_torchaudio()
     import scipy.ndimage

@@ -85,13 +85,14 @@ def edges(samples: NDArray[np.float32]) -> tuple[float, float] | None:
 def clips(folder: Path, sets: Sequence[str], seed: int) -> Iterator[tuple[dict[str, str], NDArray[np.float32]]]:
     """Utterances in random order, each cut to just outside its edges, faded, at its own random level."""
     import soundfile
-    from data.prepare import read_manifests
 
-    splits = {entry["path"]: entry["split"] for entry in read_manifests([folder])}
-    entries = []
+    entries: list[dict[str, str]] = []
+    splits: dict[str, str] = {}  # of what heads are taught from
     for manifest in sorted(folder.glob("*.jsonl")):
         if not sets or manifest.stem in sets:
-            entries += [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+            lines = manifest.read_text(encoding="utf-8").splitlines()
+            entries += [entry for entry in map(json.loads, lines) if "text" in entry]
+            splits |= {entry["audio"]: entry["split"] for entry in map(json.loads, lines) if "split" in entry}
     rng = np.random.default_rng(seed)
     fade = np.linspace(0, 1, _FADE, dtype=np.float32)
     for index in rng.permutation(len(entries)):
@@ -109,7 +110,7 @@ def clips(folder: Path, sets: Sequence[str], seed: int) -> Iterator[tuple[dict[s
         part[:_FADE] *= fade
         part[-_FADE:] *= fade[::-1]
         start, end = found[0] - first / RATE, found[1] - first / RATE
-        yield {**entry, "text": text, "start": start, "end": end, "split": splits[folder / entry["audio"]]}, part
+        yield {**entry, "text": text, "start": start, "end": end, "split": splits.get(entry["audio"], "")}, part
 
 
 def _loud(samples: NDArray[np.float32]) -> float:

@@ -87,7 +87,7 @@ def transformers_folder(name: str, folder: Path) -> Path:
 
 
 def _transformers() -> Any:
-    from benchmarks.guard import import_torchaudio
+    from aligner.guard import import_torchaudio
 
     import_torchaudio()  # transformers imports it
     import transformers

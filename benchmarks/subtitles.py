@@ -46,7 +46,7 @@ def faster_whisper(model: Path, folder: Path, recordings: Sequence[Path]) -> Non
 
 def stable_ts(model: Path, folder: Path, recordings: Sequence[Path]) -> None:
     """Its own writer, a segment a subtitle."""
-    from benchmarks.guard import import_torchaudio
+    from aligner.guard import import_torchaudio
 
     import_torchaudio()
     import stable_whisper

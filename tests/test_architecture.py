@@ -11,7 +11,7 @@ LONGEST = 400  # lines of a module
 # Rooms of aligner/, lowest floor first. A module uses its own room and those on floors below it.
 FLOORS = (
     ("errors",),
-    ("core", "files", "registry"),
+    ("core", "files", "guard", "registry"),
     ("plugins", "textgrid"),
     ("audio", "metrics", "text"),
     ("models", "subtitles"),

@@ -16,9 +16,9 @@ from aligner import saliency
 from aligner.command.cli import main
 from aligner.core import Audio
 from aligner.errors import InputError, ModelError, SettingError
+from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.base import HearsSpectrogram
-from benchmarks.guard import import_torchaudio
 
 import_torchaudio()  # transformers imports it
 transformers = pytest.importorskip("transformers")

@@ -13,9 +13,9 @@ import torch
 from aligner.audio.read import read_audio
 from aligner.core import Audio
 from aligner.errors import InputError, ModelError, SettingError
+from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.features import mel_filters
-from benchmarks.guard import import_torchaudio
 
 import_torchaudio()  # transformers imports it
 

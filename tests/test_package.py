@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "aligner").rglob("*.py"))
-TORCH = {"guard.py", "audio", "models", "saliency"}
+TORCH = {"guard.py", "audio", "models", "saliency", "training"}
 
 
 def imported(path: Path) -> set[str]:

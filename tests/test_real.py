@@ -13,6 +13,7 @@ import pytest
 
 from aligner.audio.read import read_audio
 from aligner.core import AttentionMap, Audio, Tokens, WordSpan
+from aligner.guard import import_torchaudio
 from aligner.models import SpeechModel, load_model
 from aligner.models.checkpoint import open_checkpoint
 from aligner.models.find import EMBEDDED
@@ -21,7 +22,6 @@ from aligner.timing.aggregation import Aggregation, aggregate
 from aligner.timing.path import warp
 from aligner.timing.settings import PRESETS
 from aligner.timing.words import word_frames
-from benchmarks.guard import import_torchaudio
 
 pytest.importorskip("whisper", reason="openai-whisper, a test-only peer, is not installed")
 

@@ -9,7 +9,6 @@ family; the decoder eagerly, since only so does it tell its cross-attention.
 from __future__ import annotations
 
 import copy
-import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch.nn import functional
 
 from aligner.core import AttentionMap, Audio, Tokens
 from aligner.errors import InputError, ModelError, SettingError
+from aligner.guard import import_torchaudio
 from aligner.models import tokens as words
 from aligner.models.base import Encoded, Transcription
 from aligner.models.checkpoint import Checkpoint
@@ -36,16 +36,9 @@ def transformers() -> Any:
     Raises
     ------
     ModelError
-        It is not installed, or what it imports is broken.
+        A part of it is not installed.
     """
-    if importlib.util.find_spec("torchaudio") is not None:  # transformers imports it with some models
-        try:
-            importlib.import_module("torchaudio")
-        except (ImportError, OSError, RuntimeError) as error:
-            raise ModelError(
-                "models of this family need a torchaudio that loads, or none: the one installed does not "
-                f"({str(error).partition(chr(10))[0][:100]})"
-            ) from None
+    import_torchaudio()  # transformers imports it with some models
     try:
         import transformers as library
     except ImportError as error:

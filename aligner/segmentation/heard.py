@@ -80,7 +80,7 @@ def _windows(duration: float, window: float) -> Iterator[tuple[float, float, flo
     begin = 0.0
     while begin < duration:
         low = min(max(0.0, begin - CONTEXT), max(0.0, duration - window))
-        low = math.ceil(round(low / (_STATES * STEP), 6)) * _STATES * STEP  # rounded up, so that the last window reaches the end
+        low = math.ceil(round(low / (_STATES * STEP), 6)) * _STATES * STEP
         end = duration if low + window >= duration - 1e-6 else low + window - CONTEXT
         yield low, begin, end
         begin = end

@@ -1,4 +1,4 @@
-"""What other tools need before they import torchaudio.
+"""What transformers needs before it is imported.
 
 The registry's torchaudio wheels link CUDA, so on a CPU build of torch the
 import fails, and transformers, which imports torchaudio when it is installed,
