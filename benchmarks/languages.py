@@ -93,16 +93,20 @@ def speak(language: str, folder: Path, minutes: float, held_out: int, seed: int 
     raise AssertionError("sentences never end")
 
 
-def errors(model: object, judged: Sequence[dict[str, object]], language: str, settings: Settings) -> np.ndarray:
-    """Distances of onsets and offsets from the truth, in ms."""
-    found = []
+def errors(
+    model: object, judged: Sequence[dict[str, object]], language: str, ways: Sequence[Settings]
+) -> list[np.ndarray]:
+    """Distances of onsets and offsets from the truth in ms, by several settings."""
+    found: list[list[float]] = [[] for _ in ways]
     for one in judged:
         gold = one["words"]
         encoded = model.encode(of_file(one["audio"], model.sample_rate).read(0, 60))
-        words = Case(model, encoded, " ".join(w for w, _, _ in gold), language).words(settings).words
-        found += [abs(w.start - a) for w, (_, a, _) in zip(words, gold, strict=True)]
-        found += [abs(w.end - b) for w, (_, _, b) in zip(words, gold, strict=True)]
-    return 1000 * np.array(found)
+        case = Case(model, encoded, " ".join(w for w, _, _ in gold), language)
+        for settings, own in zip(ways, found, strict=True):
+            words = case.words(settings).words
+            own += [abs(w.start - a) for w, (_, a, _) in zip(words, gold, strict=True)]
+            own += [abs(w.end - b) for w, (_, _, b) in zip(words, gold, strict=True)]
+    return [1000 * np.array(own) for own in found]
 
 
 def main() -> None:
@@ -125,8 +129,11 @@ def main() -> None:
         command = [sys.executable, "-m", "eval.cli", "adapt", folder / "learn", "-m", given.model, "-l", language]
         subprocess.run([*map(str, command), "-o", str(head)], check=True)
         minutes = (time.monotonic() - began) / 60
-        by_attention = errors(model, judged, language, Settings(timing="attention", confidence=False))
-        by_head = errors(model, judged, language, Settings(timing="head", head=str(head), confidence=False))
+        ways = [
+            Settings(timing="attention", confidence=False),
+            Settings(timing="head", head=str(head), confidence=False),
+        ]
+        by_attention, by_head = errors(model, judged, language, ways)
         cells = [language, str(len(by_head) // 2)]
         for found in (by_attention, by_head):
             cells += [f"{found.mean():.1f}", *(f"{100 * (found <= limit).mean():.1f}" for limit in (20, 50))]

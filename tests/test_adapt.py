@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +233,7 @@ def test_another_language_is_taught_and_used(
     card = load(head).card
     assert (card.language, card.speller, card.start, card.data) == ("de", "letters", "even", ("learn",))
     assert set("aeinrst") <= set(card.sounds)
-    errors = []
+    errors, spoken = [], 0
     for one in judged:
         out = tmp_path / "out.json"
         gold = one["words"]
@@ -248,7 +249,11 @@ def test_another_language_is_taught_and_used(
         words = [word for segment in written["segments"] for word in segment["words"]]
         assert provenance["timing"] == "head" and provenance["head"]["language"] == "de"
         assert provenance["head"]["file"] == str(head)
-        errors += [abs(w["start"] - g[1]) for w, g in zip(words, gold, strict=True)]  # type: ignore[call-overload]
+        spoken += len(gold)  # type: ignore[arg-type]
+        same = SequenceMatcher(None, [w["word"].strip() for w in words], text.split(), False).get_matching_blocks()
+        pairs = [(words[m.a + k], gold[m.b + k]) for m in same for k in range(m.size)]  # type: ignore[index]
+        errors += [abs(word["start"] - true[1]) for word, true in pairs]  # type: ignore[call-overload]
+    assert len(errors) > 0.8 * spoken
     assert np.median(errors) < 0.1, "from even spacing and cepstra alone"
     # The same head for the embedded checkpoint is refused, at once and in a sentence.
     refused = CliRunner().invoke(align_main, [str(judged[0]["audio"]), "-t", text, "--head", str(head)])
