@@ -253,7 +253,7 @@ def test_another_language_is_taught_and_used(
         same = SequenceMatcher(None, [w["word"].strip() for w in words], text.split(), False).get_matching_blocks()
         pairs = [(words[m.a + k], gold[m.b + k]) for m in same for k in range(m.size)]  # type: ignore[index]
         errors += [abs(word["start"] - true[1]) for word, true in pairs]  # type: ignore[call-overload]
-    assert len(errors) > 0.8 * spoken
+    assert len(errors) > 0.7 * spoken  # words that are not heard are named, not timed
     assert np.median(errors) < 0.1, "from even spacing and cepstra alone"
     # The same head for the embedded checkpoint is refused, at once and in a sentence.
     refused = CliRunner().invoke(align_main, [str(judged[0]["audio"]), "-t", text, "--head", str(head)])
