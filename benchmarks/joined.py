@@ -17,9 +17,8 @@ from aligner.core import Audio, Word
 from aligner.models import load_model
 from aligner.pipeline import align_audio
 from aligner.timing.settings import Settings
-from benchmarks.accuracy import markdown
+from benchmarks.accuracy import table
 from eval.manifest import Utterance, load_audio, read_manifest
-from eval.scoring import score
 from eval.systems import AlignedUtterance, System
 
 
@@ -82,7 +81,7 @@ def main(manifests: tuple[Path, ...], seconds: float, mixed: bool) -> None:
         found.append(AlignedUtterance(str(number), "", "gold", one.speaker, one.audio.duration, one.words, words))
     longest = max(one.audio.duration for one in recordings)
     click.echo(f"{len(recordings)} recordings of up to {longest:.1f} s; {model.name} {model.fingerprint}\n")
-    click.echo(markdown([score(System("align", "joined", tuple(found)))], {}, {"align": "**`align`**"}))
+    click.echo(table([System("align", "joined", tuple(found))]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""What the benchmarks measure: clips of the wanted length, sums over turns that belong to a load, joined utterances."""
+"""What the benchmarks measure: clips, sums over turns, joined utterances, rivals on our weights, margins that hold."""
 
 from __future__ import annotations
 
+import itertools
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +12,21 @@ import pytest
 import soundfile
 
 from aligner.core import Word
+from benchmarks.accuracy import measure, rival, table
+from benchmarks.calibration import Judged, across, area, report
 from benchmarks.contenders import RATE, Turn, clip, pieces
 from benchmarks.invented import Counts, count, ratio
 from benchmarks.joined import joined
 from benchmarks.mixtures import Mixture, level, mixtures, noise
+from benchmarks.monophones import in_turns
+from benchmarks.rivals import CannotRun
 from benchmarks.throughput import compare_tools
+from eval.baselines import uniform_times
+from eval.corpora import textgrid
 from eval.manifest import make_utterance
+from eval.systems import AlignedUtterance, System
+
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
 
 @pytest.mark.parametrize("seconds", [2.5, 7.0, 40.0])
@@ -101,3 +113,64 @@ def test_a_ratio_is_of_sums_and_its_interval_holds_it() -> None:
     found = ratio([0, 1, 5], [10, 10, 20], ["a", "b", "c"], 100)
     assert found.value == 15 and found.low == 0 and found.high == 25
     assert np.isnan(ratio([1], [0], ["a"]).value)
+
+
+@pytest.mark.parametrize(
+    "name", ["openai-whisper", "transformers", "faster-whisper", "whisper-timestamped", "stable-ts", "pocketsphinx"]
+)
+def test_rivals_time_every_word_of_human_speech_on_our_weights(name: str, embedded_checkpoint: Path) -> None:
+    alice = next(u for u in textgrid.prepare(SAMPLES) if u.id == "alice")
+    first = tuple(replace(word, text=re.sub(r"[^\w']", "", word.text).lower()) for word in alice.words[:20])
+    spoken = replace(alice, words=first, duration=first[-1].end + 0.05)
+    try:
+        words = rival(name, embedded_checkpoint)
+    except CannotRun as error:
+        pytest.skip(str(error))
+    row = measure(name, words, [spoken], {})
+    found = row.recordings[0].estimated
+    assert [w.text for w in found] == [w.text for w in spoken.words]
+    assert all(a.start <= b.start for a, b in itertools.pairwise(found)) and found[-1].end <= spoken.duration
+    even = [start for start, _ in uniform_times([w.text for w in spoken.words], spoken.duration)]
+    gold, theirs = (np.array([w.start for w in ws]) for ws in (spoken.words, found))
+    assert np.median(np.abs(theirs - gold)) < 0.13 < np.median(np.abs(even - gold))
+
+
+def test_a_table_has_best_first_and_says_who_cannot_run() -> None:
+    gold = tuple(Word(text, k + 0.2, k + 0.6) for k, text in enumerate(("one", "two", "three", "four")))
+
+    def late(name: str, by: float) -> System:
+        words = tuple(Word(w.text, w.start + by, w.end + by) for w in gold)
+        made = (AlignedUtterance(name, "toy", "gold", name, 5.0, gold, words) for name in ("a", "b"))
+        return System(name, "", tuple(made), {"cpu": 1.5})
+
+    near, far = late("near", 0.03), late("far", 0.06)
+    lines = table([far, near], {"absent": "it is not installed"}).splitlines()
+    assert lines[2] == "| near | 30.0 [30.0, 30.0] | 30.0 | 0.0 | 100.0 | 100.0 | +30.0 | +30.0 | 8 of 8 | 1.5 |"
+    assert lines[3].startswith("| far | 60.0 [60.0, 60.0] | 60.0 | 0.0 | 0.0 | 100.0 |")
+    assert lines[4].startswith("| absent | cannot run: it is not installed |")
+
+
+def test_speech_to_learn_from_is_taken_from_speakers_in_turns() -> None:
+    lines = [{"speaker": s, "duration": 10.0, "id": f"{s}{k}"} for s in "abc" for k in range(3)]
+    assert [line["id"] for line in in_turns(lines, 50 / 3600)] == ["a0", "b0", "c0", "a1", "b1"]
+    assert len(list(in_turns(lines, 1.0))) == 9
+
+
+def test_margins_are_judged_by_the_edges_that_they_hold() -> None:
+    """Errors are planted: uniform up to a width that the margin knows in half of the words only."""
+    rng = np.random.default_rng(0)
+    width = rng.uniform(0.01, 0.1, 4000)
+    errors = rng.uniform(0, 1, (4000, 2)) * width[:, None]
+    groups = np.array(["a", "b", "c", "d"] * 1000)
+    fitted = across(errors, width / 3, groups)
+    np.testing.assert_allclose(fitted, 0.9 * width, rtol=0.05)
+    wrong = errors.max(1) > 0.05
+    assert area(width, wrong) > 0.8 > 0.55 > area(rng.uniform(size=4000), wrong) > 0.45
+    assert area(np.where(wrong, 1.0, 0.0), wrong) == 1.0 and np.isnan(area(width, wrong & False))
+    judged = [
+        Judged(g, (float(e[0]), float(e[1])), 0.9 * w, 0.5, 0.1, bool(w > 0.08))
+        for g, e, w in zip(groups, errors, width, strict=True)
+    ]
+    text = report(judged)
+    assert "| as shipped | 90." in text or "| as shipped | 89." in text
+    assert "| token probability | 0.500 |" in text

@@ -1,9 +1,8 @@
-"""Grid, resumable runs, cross-validation, comparison, report and peers, as their users run them."""
+"""Grid, resumable runs, cross-validation, comparison and report, as their users run them."""
 
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import subprocess
 import sys
@@ -346,32 +345,3 @@ def test_help_is_instant_and_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     for command in main.commands.values():
         assert command.help, command.name
-
-
-# --- peers -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name", ["openai-whisper", "transformers", "faster-whisper", "whisper-timestamped", "stable-ts-legacy"]
-)
-def test_peers_align_every_word_on_our_weights(name, corpus, embedded_checkpoint) -> None:
-    from benchmarks.accuracy import CannotRun, peers, words_of
-
-    samples, _ = soundfile.read(corpus.parent / "u0.wav", dtype="float32")
-    try:
-        found = words_of(peers[name](embedded_checkpoint)(samples, "she had your suit"), 2.5)
-    except CannotRun as error:
-        pytest.skip(str(error))
-    assert [w.text for w in found] == ["she", "had", "your", "suit"]
-    assert all(a.start <= b.start for a, b in itertools.pairwise(found)) and found[-1].end <= 2.5
-
-
-def test_refused_peers_stay_in_the_table() -> None:
-    from benchmarks.accuracy import markdown
-
-    text = markdown(
-        [score(system("default", [0.02] * 4))], {"some-peer": "it cannot"}, {"default": "**ours: default**"}
-    )
-    assert "| some-peer | cannot run: it cannot |" in text
-    numbers = "20.0 [20.0, 20.0] | 20.0 | 20.0 [20.0, 20.0] | 20.0 | 100.0 [100.0, 100.0]"
-    assert f"| **ours: default** | {numbers} | 16 of 16 | 2 |" in text
