@@ -153,18 +153,22 @@ def forward(
     entered = np.full((n_frames, n_states), -np.inf, np.float32)
     came = np.zeros((n_frames, n_states), np.int8)
     scores[0, graph.first], entered[0, graph.first] = emitted[0, graph.first], 0.0
-    stay, others, costs = into[:, 0], graph.before[:, 1:], into[:, 1:]
-    everyone = np.arange(n_states)
+    stay, single = into[:, 0], graph.before[:, 1]
+    # Most states are entered from one other; only those at the beginning of words are looked up in the whole table.
+    many = np.flatnonzero(graph.open_before.sum(1) > 2)
+    others, costs, row = graph.before[many, 1:], into[many, 1:], np.arange(len(many))
     for frame in range(1, n_frames):
-        ways = scores[frame - 1][others]
-        ways += costs
+        enters = entered[frame]
+        np.add(scores[frame - 1][single], into[:, 1], out=enters)
+        ways = scores[frame - 1][others] + costs
         best = ways.argmax(1)
-        enters = ways[everyone, best]
+        enters[many] = ways[row, best]
         stays_on = scores[frame - 1] + stay
-        came[frame] = np.where(enters > stays_on, best + 1, 0)
+        moved = enters > stays_on
+        came[frame] = moved
+        came[frame, many] *= (best + 1).astype(np.int8)
         np.maximum(enters, stays_on, out=scores[frame])
         scores[frame] += emitted[frame]
-        entered[frame] = enters
     return scores, came, entered
 
 
@@ -174,8 +178,13 @@ def backward(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> NDArra
     _, out = _costs(graph, stays)
     scores = np.full((n_frames, n_states), -np.inf, np.float32)
     scores[-1, graph.last] = 0.0
+    single, many = graph.after[:, 1], np.flatnonzero(graph.open_after.sum(1) > 2)
+    others, costs = graph.after[many, 1:], out[many, 1:]
     for frame in range(n_frames - 2, -1, -1):
-        scores[frame] = ((scores[frame + 1] + emitted[frame + 1])[graph.after] + out).max(1)
+        later = scores[frame + 1] + emitted[frame + 1]
+        moves = later[single] + out[:, 1]
+        moves[many] = (later[others] + costs).max(1)
+        np.maximum(later + out[:, 0], moves, out=scores[frame])
     return scores
 
 
