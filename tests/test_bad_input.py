@@ -160,7 +160,7 @@ def test_transcript_of_100_000_words_is_refused_at_once(talk: Path, tmp_path: Pa
 
 def test_transcript_of_more_tokens_than_frames(talk: Path, tmp_path: Path) -> None:
     """Few characters, each of several tokens."""
-    result = run(talk, "--text", "👩‍👩‍👧‍👦" * 12, folder=tmp_path)
+    result = run(talk, "--text", "👩‍👩‍👧‍👦" * 12, "--timing", "attention", folder=tmp_path)
     refused(result, tmp_path, "tokens", "frames")
 
 

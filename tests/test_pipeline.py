@@ -103,7 +103,7 @@ def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: 
 
 
 def test_probabilities_are_means_of_token_probabilities(model: SpeechModel, audio: Audio) -> None:
-    found = align_audio(model, audio, TEXT, choose())
+    found = align_audio(model, audio, TEXT, choose(timing="attention"))
     tokens = model.tokenize(TEXT)
     expected = model.force(model.encode(audio), tokens).probabilities()
     for word, span in zip(found.words, tokens.words, strict=True):

@@ -72,6 +72,7 @@ def align_by_sounds(
         absent = []
     stretches: list[Stretch] = []
     texts: list[str] = []
+    tight = False
     for chunk, part in _chunks(spoken, script, measured, source.duration):
         said = script.text([anchor.word for anchor in chunk])
         words = [span.text for span in model.tokenize(said, settings.units, language).words]
@@ -82,10 +83,13 @@ def align_by_sounds(
         try:
             timed = edges(head, evidence, posteriors, words).words(words, duration, settings.pauses)
         except InputError:
-            absent += [anchor.word for anchor in chunk]  # no room for all their sounds
+            tight = True  # no room for all their sounds
+            absent += [anchor.word for anchor in chunk]
             continue
         stretches.append(Stretch(shifted(timed.words, begin), (), timed.repairs))
         texts.append(said)
+    if not stretches and not tight:
+        raise InputError("the transcript holds no words: give the spoken words, or leave --text out")
     if not stretches:
         raise InputError(
             f"the transcript has more sounds than the {source.duration:.2f} s of {source.name} can hold: "
