@@ -147,6 +147,13 @@ def test_a_long_recording_becomes_pieces_with_their_words(model: SpeechModel, tm
     assert len(kept) >= 0.9 * len(" ".join(texts).split())
 
 
+def test_a_model_writes_the_texts_that_are_not_given(model: SpeechModel) -> None:
+    (piece,) = pieces(model, timed(Item(SAMPLES / "carrots.flac", None, "", "")), "en")
+    written = (piece.text or "").casefold()
+    assert "carrots" in written
+    assert 0 <= piece.start < piece.end <= soundfile.info(SAMPLES / "carrots.flac").duration
+
+
 # --- lessons -------------------------------------------------------------------------------
 
 
