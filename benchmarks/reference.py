@@ -18,7 +18,8 @@ Made by `python -m benchmarks.reference > docs/cli.md` from what `--help` says; 
 
 def helps(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
     """Name and help of a command and of everything below it."""
-    context = click.Context(command, parent=parent, info_name=path.split()[-1], terminal_width=WIDTH)
+    settings = {**command.context_settings, "terminal_width": WIDTH}
+    context = click.Context(command, parent=parent, info_name=path.split()[-1], **settings)
     yield path, command.get_help(context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
