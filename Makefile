@@ -41,12 +41,12 @@ engines:
 real: .venv/demo
 	$(BIN)/python -m benchmarks.real build/real
 
-# The timing heads that are shipped, taught again from transcribed English (see docs/head.md); less than an hour.
+# The timing heads that are shipped, taught again from transcribed English (see docs/head.md).
 CORPORA ?= ../shared/corpora
 heads: .venv/demo real
 	$(BIN)/python -m benchmarks.selection $(CORPORA)/training -o build/heads/english.jsonl
-	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 3 --model build/real/tiny.en -o aligner/heads/tiny.en.safetensors
-	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 3 --model build/real/base --language en -o aligner/heads/base.safetensors
+	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 2 --start even --apart --model build/real/tiny.en -o aligner/heads/tiny.en.safetensors
+	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 2 --start even --apart --model build/real/base --language en -o aligner/heads/base.safetensors
 
 lint: .venv/test
 	$(BIN)/ruff check .
