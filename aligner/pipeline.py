@@ -198,6 +198,8 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Ali
     found["timing"] = "attention" if head is None else "both" if settings.timing == "both" else "head"
     if head is not None:
         found["head"] = {**({"file": settings.head} if settings.head else {}), **describe(head)}
+    if spoken.language_probability is not None:
+        found["language_probability"] = round(spoken.language_probability, 4)
     for name in ("missing", "dropped", "warnings"):
         if values := getattr(spoken, name):
             found[name] = list(values)

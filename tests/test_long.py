@@ -367,7 +367,9 @@ class _Talker:
     def __getattr__(self, name: str) -> object:
         return getattr(self._model, name)
 
-    def transcribe(self, windows: list, language: str | None = None, task: str = "transcribe") -> list[Transcription]:
+    def transcribe(
+        self, windows: list, language: str | None = None, task: str = "transcribe", timestamps: bool = False
+    ) -> list[Transcription]:
         texts = ["and so on " * 60 if window.duration > 6 else "word" for window in windows]
         return [Transcription(text, (), 0.0, 0.0) for text in texts]
 

@@ -85,7 +85,7 @@ class _Counting:
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> object:
-        if name in ("encode", "force", "attend", "transcribe"):
+        if name in ("encode", "encode_all", "force", "attend", "transcribe"):
             self.calls.append(name)
         return getattr(self._model, name)
 
@@ -99,7 +99,7 @@ def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: 
     assert counting.calls == ["encode", "attend"]
     counting.calls.clear()
     align_audio(counting, audio, None, choose())  # type: ignore[arg-type]
-    assert counting.calls == ["encode", "transcribe", "force"]
+    assert counting.calls == ["encode_all", "transcribe", "force"]
 
 
 def test_probabilities_are_means_of_token_probabilities(model: SpeechModel, audio: Audio) -> None:

@@ -29,6 +29,7 @@ from aligner.command.plan import Job, Plan, outputs
 from aligner.core import Alignment
 from aligner.errors import AlignerError, InputError, OutputError, StorageError
 from aligner.files import atomic_write, reason
+from aligner.text.languages import name_and_code
 from aligner.text.transcript import SUFFIXES, Transcript, find_transcript
 from aligner.writers import formats, render
 
@@ -80,6 +81,8 @@ def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
 def messages(plan: Plan, job: Job, alignment: Alignment) -> list[str]:
     """What a user should know about an alignment, a sentence each."""
     said = [f"{job.audio}: {message}" for message in alignment.provenance.get("warnings", ())]
+    if (probability := alignment.provenance.get("language_probability")) is not None and alignment.language:
+        said.append(f"{job.audio}: language: {name_and_code(alignment.language)}, probability {probability:.2f}")
     for name, before in (("missing", "not spoken: "), ("dropped", "")):
         found = alignment.provenance.get(name, ())
         said += [f"{job.audio}: {before}{_short(text)}" for text in found[:MOST]]

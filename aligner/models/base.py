@@ -132,9 +132,20 @@ class SpeechModel(Protocol):
         """Tokens of a transcript and the rows of each of its words; `units` is "subword" or "character"."""
 
     def transcribe(
-        self, windows: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
+        self,
+        windows: Sequence[Encoded],
+        language: str | None = None,
+        task: str = "transcribe",
+        timestamps: bool = False,
     ) -> list[Transcription]:
-        """Greedy transcripts of windows, without timestamps; `together` of them are worth a call."""
+        """Greedy transcripts of windows; `together` of them are worth a call.
+
+        With `timestamps`, a model that has such tokens writes them between the pieces of its text, which keeps it
+        from ending early in windows of several pieces; they are no part of the result.
+        """
+
+    def language_probabilities(self, encoded: Encoded) -> dict[str, float]:
+        """Probability of each language in a window, over those that the model knows; {"en": 1.0} where only one."""
 
     def detect_language(self, encoded: Encoded) -> tuple[str, float]:
         """Most probable language code, and its probability among all that the model knows."""

@@ -16,7 +16,7 @@ class Decoded:
     Attributes
     ----------
     ids : tuple of int
-        Without the end.
+        Without the end; timestamps among them where they were asked for.
     mean_log_prob : float
         Over the tokens and the end, as openai-whisper's `avg_logprob`.
     no_speech : float
@@ -42,6 +42,8 @@ class Rules:
         Token whose probability at the first position is reported.
     limit : int
         Most tokens.
+    zero : int or None
+        Token of the first moment of a window, its timestamps follow; None without timestamps, which are then text.
     """
 
     end: int
@@ -49,9 +51,55 @@ class Rules:
     not_first: torch.Tensor
     no_speech: int | None
     limit: int
+    zero: int | None = None
 
 
-def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules) -> list[Decoded]:
+class Clock:
+    """What timestamps allow next: they come in pairs around a piece of text and never go back.
+
+    A text begins with a timestamp of the window's first second, and one is written wherever all timestamps together
+    are likelier than the likeliest word, as in openai-whisper.
+
+    Parameters
+    ----------
+    rules : Rules
+        With a `zero`.
+    batch : int
+    device : torch.device
+    """
+
+    FIRST = 50  # steps of 20 ms
+
+    def __init__(self, rules: Rules, batch: int, device: torch.device) -> None:
+        assert rules.zero is not None
+        self.zero, self.end = rules.zero, rules.end
+        self.started = False
+        self.last = torch.zeros(batch, dtype=torch.bool, device=device)  # whether the last token is a timestamp
+        self.before = ~self.last  # and the one before it; a text begins as if after one
+        self.latest = torch.full((batch,), self.zero, device=device)  # timestamp
+
+    def limit(self, scores: torch.Tensor) -> None:
+        """Bar what may not follow in scores, shape (batch, vocabulary)."""
+        words, times = scores[:, : self.zero], scores[:, self.zero :]
+        if not self.started:
+            words.fill_(-torch.inf)
+            times[:, self.FIRST + 1 :] = -torch.inf
+            return
+        closing = self.last & ~self.before  # the next text may begin where this one ended, or nothing follows
+        times.masked_fill_((self.last & self.before)[:, None], -torch.inf)
+        steps = torch.arange(self.zero, scores.shape[1], device=scores.device)
+        times.masked_fill_(steps < (self.latest + ~closing)[:, None], -torch.inf)
+        words[:, : self.end].masked_fill_(closing[:, None], -torch.inf)
+        words.masked_fill_((times.logsumexp(-1) > words.amax(-1))[:, None], -torch.inf)
+
+    def advance(self, chosen: torch.Tensor) -> None:
+        """Take in what was written, shape (batch,)."""
+        time = chosen >= self.zero
+        self.before = self.last if self.started else self.before
+        self.last, self.latest, self.started = time, torch.where(time, chosen, self.latest), True
+
+
+def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, timed: bool = False) -> list[Decoded]:
     """The likeliest token at every step, for every window until its text ends.
 
     Parameters
@@ -62,6 +110,8 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules) ->
     prompt : list of int
         The same for all.
     rules : Rules
+    timed : bool
+        Whether timestamps are written; the prompt then asks for them.
 
     Returns
     -------
@@ -78,11 +128,19 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules) ->
     texts: list[list[int]] = [[] for _ in range(batch)]
     total = torch.zeros(batch, device=keys.device)
     running = torch.ones(batch, dtype=torch.bool, device=keys.device)
-    barred = rules.never | rules.not_first
+    clock = Clock(rules, batch, keys.device) if timed else None
+    never = rules.never.clone()
+    if clock:
+        never[clock.zero :] = False
+    barred = never | rules.not_first
     for _ in range(rules.limit):
         scores = network.decoder.scores(hidden[:, -1]).masked_fill_(barred, -torch.inf)
-        barred = rules.never
+        barred = never
+        if clock:
+            clock.limit(scores)
         chosen = scores.argmax(-1)
+        if clock:
+            clock.advance(chosen)
         gain = scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
         total += torch.where(running, gain, 0.0)
         running &= chosen != rules.end

@@ -242,9 +242,13 @@ class TransformersModel:
         return words.tokenize(text, self.vocabulary.encode, self.vocabulary.decode, units, language)
 
     def transcribe(
-        self, windows: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
+        self,
+        windows: Sequence[Encoded],
+        language: str | None = None,
+        task: str = "transcribe",
+        timestamps: bool = False,
     ) -> list[Transcription]:
-        """Greedy transcripts of windows; see `SpeechModel`."""
+        """Greedy transcripts of windows; see `SpeechModel`. There are no timestamps to write."""
         self.check_language(language, task)
         return [self._written(window) for window in windows]
 
@@ -263,6 +267,10 @@ class TransformersModel:
 
     def _encoder_output(self, states: torch.Tensor) -> Any:
         return transformers().modeling_outputs.BaseModelOutput(last_hidden_state=states)
+
+    def language_probabilities(self, encoded: Encoded) -> dict[str, float]:
+        """The one language that the checkpoint writes."""
+        return {self.languages[0]: 1.0}
 
     def detect_language(self, encoded: Encoded) -> tuple[str, float]:
         """The one language that the checkpoint writes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -152,7 +152,8 @@ class WhisperModel:
         for row, ids in zip(barred, (never, first or (*self.vocabulary.encode(" "), end)), strict=True):
             row[[i for i in ids if i < size]] = True
         barred[0, end] = False
-        return Rules(end, barred[0], barred[1], self.special.no_speech, self.max_tokens)
+        zero = self.special.no_timestamps + 1
+        return Rules(end, barred[0], barred[1], self.special.no_speech, self.max_tokens, zero if zero < size else None)
 
     # --- audio ---------------------------------------------------------------------------
 
@@ -259,29 +260,40 @@ class WhisperModel:
         return words.tokenize(text, self.vocabulary.encode, self.vocabulary.decode, units, language)
 
     def transcribe(
-        self, windows: Sequence[Encoded], language: str | None = None, task: str = "transcribe"
+        self,
+        windows: Sequence[Encoded],
+        language: str | None = None,
+        task: str = "transcribe",
+        timestamps: bool = False,
     ) -> list[Transcription]:
         """Greedy transcripts of windows; see `SpeechModel`."""
-        prompt = self.prompt(language, task)
+        zero = self.rules.zero if timestamps else None
+        timed = zero is not None
+        prompt = self.prompt(language, task)[: -1 if timed else None]
         with torch.inference_mode():
             memory = self.network.decoder.memory(torch.stack([window.states for window in windows]))
-            found = greedy(self.network, memory, prompt, self.rules)
+            found = greedy(self.network, memory, prompt, self.rules, timed)
+        if zero is not None:
+            found = [replace(text, ids=tuple(i for i in text.ids if i < zero)) for text in found]
         return [
             Transcription(self.vocabulary.decode(text.ids).strip(), text.ids, text.mean_log_prob, text.no_speech)
             for text in found
         ]
 
-    def detect_language(self, encoded: Encoded) -> tuple[str, float]:
-        """Most probable language of a window and its probability; "en" for English-only checkpoints."""
-        codes = list(self.special.languages)
+    def language_probabilities(self, encoded: Encoded) -> dict[str, float]:
+        """Probability of each language in a window; see `SpeechModel`."""
+        codes = self.special.languages
         if not codes:
-            return "en", 1.0
+            return {"en": 1.0}
         with torch.inference_mode():
             memory = self.network.decoder.memory(encoded.states[None])
             hidden, _ = self.network.decoder(torch.tensor([[self.special.start]], device=self.device), memory)
-            scores = self.network.decoder.scores(hidden)[0, -1, [self.special.languages[code] for code in codes]]
-        best = int(scores.argmax())
-        return codes[best], float(scores.softmax(-1)[best])
+            scores = self.network.decoder.scores(hidden)[0, -1, list(codes.values())]
+        return dict(zip(codes, scores.softmax(-1).tolist(), strict=True))
+
+    def detect_language(self, encoded: Encoded) -> tuple[str, float]:
+        """Most probable language of a window, and its probability."""
+        return max(self.language_probabilities(encoded).items(), key=lambda item: item[1])
 
     # --- teacher-forced ------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ neighbouring words is aligned within its own stretch of audio.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +16,12 @@ from aligner.audio.recording import Recording
 from aligner.audio.sound import Sound
 from aligner.audio.speech import Region
 from aligner.errors import InputError
-from aligner.models import SpeechModel
+from aligner.models import Encoded, SpeechModel
 from aligner.segmentation.anchors import Anchor, by_recognition
 from aligner.segmentation.chunks import PACE, PAUSE, fill, in_chunks
 from aligner.segmentation.joined import Aligned, joined
-from aligner.segmentation.recognised import language_of, recognise
+from aligner.segmentation.language import language_of, unknown_script
+from aligner.segmentation.recognised import recognise
 from aligner.segmentation.script import Script, script_of
 from aligner.segmentation.sounded import align_by_sounds
 from aligner.timing.choice import head_of
@@ -45,27 +48,40 @@ def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str
     InputError
         No words in the text, or none of it found in the recording.
     """
-    language, levels = settings.language, measured.levels
+    whole = without_silence(active(measured.levels), source.duration)
+    window = model.encode(source.read(whole.start, whole.end)) if whole.duration <= model.window else None
+    language, probability = language_of(model, source, measured, settings, text, window)
+    doubt = unknown_script(text, model.languages, model.name) if settings.language is None else None
+    aligned = _in_language(model, source, measured, text, settings, language, whole, window)
+    warnings = (*aligned.warnings, doubt) if doubt else aligned.warnings
+    return replace(aligned, language_probability=probability, warnings=warnings)
+
+
+def _in_language(
+    model: SpeechModel,
+    source: Recording,
+    measured: Sound,
+    text: str,
+    settings: Settings,
+    language: str,
+    whole: Region,
+    window: Encoded | None,
+) -> Aligned:
+    """Align a text of a known language; `window` is the encoded `whole` recording, where that fits."""
+    levels = measured.levels
     sound = active(levels)
-    whole = without_silence(sound, source.duration)
-    window = None
-    if whole.end - whole.start <= model.window:
-        window = model.encode(source.read(whole.start, whole.end))
-        language = language or model.detect_language(window)[0]
-    else:
-        language = language or language_of(model, source, measured, settings)
     head = head_of(model, settings, language)
     if head is not None and settings.timing != "both" and not (settings.tokens or settings.saliency):
         first = window if whole.start == 0 else None
         return align_by_sounds(model, head, source, measured, text, settings, language, first)
     script = script_of(text, language)
-    fits = whole.end - whole.start <= model.window
-    fits = fits and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
+    fits = window is not None and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
     if window is not None and fits and _filled(whole, script, sound):
         return joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
     found: tuple[Anchor, ...] = ()
     if not fits:
-        found = by_recognition(script.words, recognise(model, source, measured, settings).words, language)
+        told = replace(settings, language=language)
+        found = by_recognition(script.words, recognise(model, source, measured, told).words, language)
     spoken, absent = fill(found, script, sound, source.duration) if found else ([], [])
     everything = Region(0.0, source.duration)
     stretches, texts, tight = in_chunks(model, source, levels, spoken, script, settings, language, everything)
@@ -75,7 +91,7 @@ def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str
     if not fits:
         raise InputError(f"nothing of the transcript was found in {source.name}: is it the right transcript?")
     # Nothing to go by, but one window takes it all: every word gets a time, and a probability that tells.
-    window = window or model.encode(source.read(whole.start, whole.end))
+    assert window is not None
     return joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
 
 

@@ -23,6 +23,8 @@ class Aligned:
         Word ranges of sentences.
     repairs, windows : int
     language : str or None
+    language_probability : float or None
+        None where the language was not detected.
     missing : tuple of str
         Words of the transcript that are not spoken, in runs.
     dropped : tuple of str
@@ -36,6 +38,7 @@ class Aligned:
     repairs: int = 0
     windows: int = 1
     language: str | None = None
+    language_probability: float | None = None
     missing: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())

@@ -78,6 +78,11 @@ def code(given: str) -> str:
     raise SettingError(f"unknown language {given!r}: {hint}")
 
 
+def name_and_code(key: str) -> str:
+    """As in "Japanese (ja)"."""
+    return f"{LANGUAGES[key].title()} ({key})" if key in LANGUAGES else key
+
+
 def allowed(text: str) -> frozenset[str]:
     """Languages that are written in the script of a text.
 
