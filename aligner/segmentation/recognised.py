@@ -13,7 +13,6 @@ import numpy as np
 
 from aligner.audio.level import quietest
 from aligner.audio.recording import Recording
-from aligner.audio.silero import SECONDS
 from aligner.audio.sound import Sound
 from aligner.audio.speech import Region, silero_regions, speech_regions, uncovered, windows
 from aligner.core import Word
@@ -55,6 +54,9 @@ class _Hearing:
     """What was heard so far."""
 
     def __init__(self, model: SpeechModel, source: Recording, measured: Sound, settings: Settings) -> None:
+        from aligner.audio.silero import SECONDS  # which imports torch
+
+        self.step = SECONDS
         self.model, self.source, self.measured, self.settings = model, source, measured, settings
         self.language = settings.language or (model.languages[0] if len(model.languages) == 1 else None)
         self.follower = None if self.language else Follower()
@@ -163,12 +165,12 @@ class _Hearing:
         return [
             region
             for region in uncovered(words, self.speech)
-            if (self._likelihood(region) > _SPOKEN).sum() * SECONDS >= _MISSED
+            if (self._likelihood(region) > _SPOKEN).sum() * self.step >= _MISSED
         ]
 
     def _likelihood(self, region: Region) -> np.ndarray:
         """Probabilities of speech in a region."""
-        return self.measured.speech[int(region.start / SECONDS) : int(np.ceil(region.end / SECONDS))]
+        return self.measured.speech[int(region.start / self.step) : int(np.ceil(region.end / self.step))]
 
     def _leave_out(self, region: Region, what: str) -> None:
         self.left_out.append((region.start, region.end, what))
