@@ -133,7 +133,7 @@ def chunks(
             stop += 1
             paused = stop == len(anchors) or anchors[stop].start - anchors[stop - 1].end > PAUSE
         if not paused:
-            stop = _best_cut(anchors, script, first, stop)
+            stop = best_cut(anchors, script, first, stop)
         last = anchors[stop - 1]
         following = anchors[stop].start if stop < len(anchors) else whole.end
         if following - last.end > 2 * MARGIN:
@@ -145,7 +145,7 @@ def chunks(
         first, start = stop, end
 
 
-def _best_cut(anchors: Sequence[Anchor], script: Script, first: int, stop: int) -> int:
+def best_cut(anchors: Sequence[Anchor], script: Script, first: int, stop: int) -> int:
     """Where to end a chunk that is full: in its second half, after a sentence, in the longest gap."""
     candidates = range(first + 1 + (stop - first) // 2, stop + 1)
 

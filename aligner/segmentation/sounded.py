@@ -17,7 +17,7 @@ from aligner.audio.speech import Region
 from aligner.errors import InputError
 from aligner.models import Encoded, SpeechModel
 from aligner.segmentation.anchors import Anchor
-from aligner.segmentation.chunks import MARGIN, PAUSE, fill
+from aligner.segmentation.chunks import MARGIN, PAUSE, best_cut, fill
 from aligner.segmentation.heard import Heard, hear
 from aligner.segmentation.joined import Aligned, joined
 from aligner.segmentation.script import Script, script_of
@@ -122,7 +122,7 @@ def _chunks(
         stop = first + 1
         while stop < len(anchors) and anchors[stop].start - anchors[stop - 1].end <= 2 * PAUSE:
             if anchors[stop].end - start > LONGEST:
-                stop = _best_cut(anchors, script, first, stop)
+                stop = best_cut(anchors, script, first, stop)
                 break
             stop += 1
         last = anchors[stop - 1]
@@ -137,13 +137,3 @@ def _chunks(
         end = min(max(end, start + 0.1), duration)
         yield anchors[first:stop], Region(start, end)
         first, start = stop, end
-
-
-def _best_cut(anchors: Sequence[Anchor], script: Script, first: int, stop: int) -> int:
-    """Where to end a stretch that is full: in its second half, after a sentence, in the longest gap."""
-    candidates = range(first + 1 + (stop - first) // 2, stop + 1)
-
-    def worth(cut: int) -> tuple[bool, float]:
-        return anchors[cut - 1].word in script.ends, anchors[cut].start - anchors[cut - 1].end
-
-    return max(candidates, key=worth, default=stop)

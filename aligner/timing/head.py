@@ -75,6 +75,11 @@ class Classifier:
         found: NDArray[np.float32] = scores - np.log(np.exp(scores).sum(1, keepdims=True))
         return found
 
+    def log_likelihoods(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-posteriors with a part of the prior divided out, shape (frames, classes)."""
+        found: NDArray[np.float32] = self.log_posteriors(states) - PRIOR_WEIGHT * self.log_prior
+        return found
+
 
 @dataclass(frozen=True)
 class Card:
@@ -142,7 +147,7 @@ class Head:
     @cached_property
     def stays(self) -> Stays:
         """For the path; the last classes are those of anything that sounds."""
-        return Stays.of(np.append(self.stay, np.full(PARTS, 0.8, np.float32)))
+        return stays_of(self.stay)
 
     @cached_property
     def _speller(self) -> Speller:
@@ -186,7 +191,7 @@ class Head:
             The last columns are of anything that sounds. In silence, too, anything may sound, at a cost.
         """
         looks = self.mixtures.log_likelihood(cepstra(features))
-        scaled = self.classifier.log_posteriors(states) - PRIOR_WEIGHT * self.classifier.log_prior
+        scaled = self.classifier.log_likelihoods(states)
         found = looks + STATES_WEIGHT * between(scaled, len(features))
         anything = found[:, PARTS:].max(1, keepdims=True)
         silence = slice(PARTS * SILENCE, PARTS * (SILENCE + 1))
@@ -205,6 +210,11 @@ class Head:
                 f"the timing head was taught on {self.card.checkpoint} ({self.card.fingerprint}), model {model.name} "
                 f"is another checkpoint ({model.fingerprint}): teach one with align-eval adapt"
             )
+
+
+def stays_of(stay: NDArray[np.float32]) -> Stays:
+    """How likely parts are to last, those of anything that sounds added; `stay` has shape (classes,)."""
+    return Stays.of(np.append(stay, np.full(PARTS, 0.8, np.float32)))
 
 
 def between(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from aligner.errors import InputError
 from aligner.timing.cepstra import cepstra
 from aligner.timing.graph import PARTS
-from aligner.timing.head import PRIOR_WEIGHT, STATES_WEIGHT, Head, between
+from aligner.timing.head import STATES_WEIGHT, Head, between
 from aligner.timing.sounds import edges
 from aligner.training.teach import Lesson
 
@@ -76,7 +76,7 @@ def gain(head: Head, held_out: Sequence[Lesson]) -> Gain:
             continue
         states = lesson.states.astype(np.float32)
         looks = head.mixtures.log_likelihood(cepstra(lesson.features))
-        scaled = head.classifier.log_posteriors(states) - PRIOR_WEIGHT * head.classifier.log_prior
+        scaled = head.classifier.log_likelihoods(states)
         knows = STATES_WEIGHT * between(scaled, len(looks))
         posteriors = head.sound_posteriors(states)
         try:

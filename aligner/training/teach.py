@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from aligner.errors import InputError
 from aligner.timing.cepstra import cepstra
-from aligner.timing.graph import PARTS, SILENCE, Graph, Stays, best_path
-from aligner.timing.head import STEP, Card, Classifier, Head, between
+from aligner.timing.graph import PARTS, SILENCE, Graph, best_path
+from aligner.timing.head import STEP, Card, Classifier, Head, between, stays_of
 from aligner.timing.mixtures import Mixtures, fit
 from aligner.training.classifier import teach as teach_classifier
 
@@ -163,13 +163,9 @@ def _emitted(likelihood: NDArray[np.float32], graph: Graph) -> NDArray[np.float3
     return np.concatenate([likelihood, anything], 1)[:, graph.classes]
 
 
-def _stays(stay: NDArray[np.float32]) -> Stays:
-    return Stays.of(np.append(stay, np.full(PARTS, 0.8, np.float32)))
-
-
 def _score(pupils: Sequence[_Pupil], mixtures: Mixtures, stay: NDArray[np.float32]) -> float:
     """Mean log-likelihood of a frame on the best paths."""
-    stays, total = _stays(stay), 0.0
+    stays, total = stays_of(stay), 0.0
     for pupil in pupils:
         total += best_path(_emitted(mixtures.log_likelihood(pupil.frames), pupil.graph), pupil.graph, stays)[1]
     return total / sum(len(p.frames) for p in pupils)
@@ -182,7 +178,7 @@ def _looks(mixtures: Mixtures) -> Callable[[_Pupil], NDArray[np.float32]]:
 
 def _both(head: Head, pupil: _Pupil) -> NDArray[np.float32]:
     """Mixtures with a small part of the classifier."""
-    scaled = head.classifier.log_posteriors(pupil.lesson.states.astype(np.float32)) - 0.5 * head.classifier.log_prior
+    scaled = head.classifier.log_likelihoods(pupil.lesson.states.astype(np.float32))
     return head.mixtures.log_likelihood(pupil.frames) + MIXED * between(scaled, len(pupil.frames))
 
 
@@ -190,7 +186,7 @@ def _aligned(
     pupils: Sequence[_Pupil], likelihood: Callable[[_Pupil], NDArray[np.float32]], stay: NDArray[np.float32], count: int
 ) -> NDArray[np.float32]:
     """Give every pupil the classes of its best path; how likely parts are to last, from all paths."""
-    stays = _stays(stay)
+    stays = stays_of(stay)
     seen, left = np.ones(count), np.ones(count)
     for pupil in pupils:
         path, _ = best_path(_emitted(likelihood(pupil), pupil.graph), pupil.graph, stays)
