@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from aligner.core import Word
 from benchmarks.accuracy import measure, rival, table
@@ -19,11 +20,13 @@ from benchmarks.invented import Counts, count, ratio
 from benchmarks.joined import joined
 from benchmarks.mixtures import Mixture, level, mixtures, noise
 from benchmarks.monophones import in_turns
+from benchmarks.recognition import main as recognition
+from benchmarks.recognition import rate, word_errors
 from benchmarks.rivals import CannotRun
 from benchmarks.throughput import compare_tools
 from eval.baselines import uniform_times
 from eval.corpora import textgrid
-from eval.manifest import make_utterance
+from eval.manifest import make_utterance, write_manifest
 from eval.systems import AlignedUtterance, System
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
@@ -107,6 +110,26 @@ def test_invented_words_are_told_from_word_errors() -> None:
     assert count("one two three", [], mixture) == Counts(3, 3, 0, 20 / 60)
     alone = Mixture("alone", np.zeros(20 * 16_000, np.float32), 0.0, 0.0)
     assert count("one two three", thanks, alone) == Counts(0, 0, 2, 20 / 60)
+
+
+def test_words_are_wrong_when_they_are_spoken_otherwise() -> None:
+    assert word_errors("Twenty-one cats, Mr. Smith", "21 cats mister smith") == (0, 5)
+    assert word_errors("one two three four", "one too three") == (2, 4)
+    assert word_errors("one two", "") == (2, 2) and word_errors("", "Thank you.") == (2, 0)
+    found = rate([0, 1, 5], [10, 10, 20], ["a", "b", "c"])
+    assert found.value == 15 and found.low == 0 and found.high == 25
+
+
+def test_recognition_is_compared_on_the_same_utterances(tmp_path) -> None:
+    pytest.importorskip("faster_whisper", reason="faster-whisper, a test-only peer, is not installed")
+    chosen = [u for u in textgrid.prepare(SAMPLES) if u.id in ("oranges", "alice")]
+    write_manifest([replace(u, speaker=u.id) for u in chosen], tmp_path / "samples.jsonl")
+    done = CliRunner().invoke(recognition, [str(tmp_path / "samples.jsonl")], catch_exceptions=False)
+    *_, row = done.stdout.splitlines()
+    _, corpus, utterances, words, ours, _, _, theirs, more, *_ = [cell.strip() for cell in row.split("|")]
+    assert (corpus, utterances) == ("samples", "2") and int(words) == sum(len(u.words) for u in chosen)
+    assert float(ours.split()[0]) < 15 and float(theirs.split()[0]) < 25
+    assert float(more.split()[0]) == pytest.approx(float(theirs.split()[0]) - float(ours.split()[0]), abs=0.11)
 
 
 def test_a_ratio_is_of_sums_and_its_interval_holds_it() -> None:

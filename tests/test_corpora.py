@@ -199,6 +199,30 @@ def test_ctm_finds_recordings_by_name(tmp_path) -> None:
         prepared("ctm", tmp_path)
 
 
+def test_a_list_of_recordings_is_read_by_split_and_folder(tmp_path) -> None:
+    for name in ("a/one.wav", "a/two.wav", "b/three.wav"):
+        speak(tmp_path / name, WORDS, 2.5)
+    lines = [
+        {"audio": "a/one.wav", "words": WORDS, "split": "test"},
+        {"audio": "a/two.wav", "words": WORDS, "split": "train"},
+        {"audio": "b/three.wav", "words": WORDS, "split": "test", "speaker": "s", "language": "de"},
+    ]
+    listed = tmp_path / "words.jsonl"
+    listed.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    found = prepared("lines", listed, split="test")
+    assert [(u.id, u.speaker, u.language, u.source) for u in found] == [
+        ("a/one.wav", "a", "en", "words"),
+        ("b/three.wav", "s", "de", "words"),
+    ]
+    assert [(w.text, w.start, w.end) for w in found[0].words] == WORDS
+    assert [u.id for u in prepared("lines", listed, under="a/")] == ["a/one.wav", "a/two.wav"]
+    listed.write_text(json.dumps(lines[0]) + '\n{"audio": "a/two.wav"}\n')
+    with pytest.raises(InputError, match=r"words\.jsonl, line 2 has no audio and words with times"):
+        prepared("lines", listed)
+    with pytest.raises(InputError, match="is not a file: give the list"):
+        prepared("lines", tmp_path)
+
+
 def test_synthetic_corpus_is_made_and_checked(tmp_path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over lazy dogs\nmany hands make light work for everyone here\n")
