@@ -28,7 +28,7 @@ demo: .venv/demo
 	$(BIN)/align data/samples/alice.flac -f textgrid,srt,vtt,json -o out/transcribed --reference data/samples/alice.TextGrid
 
 test: .venv/test engines
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 # The speech synthesiser that makes recordings with exact word times for tests; without it those tests are skipped.
 engines:
