@@ -12,9 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from aligner.command.cli import main as align
 from aligner.textgrid import read_words
@@ -59,6 +61,10 @@ def followed(tmp_path_factory: pytest.TempPathFactory, embedded_checkpoint: Path
     shutil.copytree(embedded_checkpoint, folder / "checkpoint")
     config = json.loads((folder / "checkpoint" / "config.json").read_text())
     (folder / "checkpoint" / "config.json").write_text(json.dumps({**config, "model_type": "renamed_whisper"}))
+    shutil.copytree(embedded_checkpoint, folder / "arrays")
+    (folder / "arrays" / "model.safetensors").unlink()
+    weights = load_file(embedded_checkpoint / "model.safetensors")
+    np.savez(folder / "arrays" / "weights.npz", **{name: tensor.numpy() for name, tensor in weights.items()})
     # A process of its own: what the guide registers would stay for the other tests.
     done = subprocess.run([sys.executable, __file__], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -89,8 +95,12 @@ def test_formats_are_written_and_read(followed: Path) -> None:
     assert spoken(followed / "dialogue.out.json") == words
 
 
-def test_a_family_is_chosen_by_its_type(followed: Path) -> None:
-    assert spoken(followed / "renamed.out.json") == (SAMPLES / "carrots.txt").read_text().split()
+@pytest.mark.parametrize("plugin", ["renamed", "npz"])
+def test_families_and_weights_formats_time_the_same_words(plugin: str, followed: Path) -> None:
+    """Whatever its file or its name, the checkpoint is the embedded one."""
+    made, embedded = (json.loads((followed / f"{name}.out.json").read_text()) for name in (plugin, "dialogue"))
+    assert made["provenance"]["fingerprint"] == embedded["provenance"]["fingerprint"]
+    assert spoken(followed / f"{plugin}.out.json") == (SAMPLES / "carrots.txt").read_text().split()
 
 
 def test_corpora_grids_and_metrics_reach_the_results(followed: Path) -> None:

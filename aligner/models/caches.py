@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aligner.errors import ModelError
-from aligner.models.formats import readers
-from aligner.models.formats.transformers import read_json
+from aligner.models.formats import read_json, weights_formats
 
 
 def hub_cache() -> Path:
@@ -59,7 +58,7 @@ def snapshot(repository: str) -> Path | None:
 
 def is_complete(path: Path) -> bool:
     """Whether a folder holds a checkpoint that a reader knows, with every piece of its weights."""
-    if not any(reader.owns(path) for _, reader in readers()):
+    if not any(weights_formats[name].owns(path) for name in weights_formats):
         return False
     for index in path.glob("*.index.json"):
         try:

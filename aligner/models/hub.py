@@ -15,8 +15,7 @@ from pathlib import Path
 from aligner.errors import ModelError
 from aligner.models import caches
 from aligner.models.families import model_families
-from aligner.models.formats import readers
-from aligner.models.formats.transformers import read_json
+from aligner.models.formats import read_json, weights_formats
 
 PATIENCE = 5.0  # seconds for the hub to answer
 _SMALL = (".json", ".txt", ".model")  # settings and vocabularies, beside the weights
@@ -60,7 +59,7 @@ def fetch(repository: str) -> Path:
     with _errors(repository, constants.ENDPOINT, cache):
         found = HfApi().model_info(repository, files_metadata=True, timeout=PATIENCE).siblings or []
         sizes = {file.rfilename: file.size or 0 for file in found if "/" not in file.rfilename}
-        weights = next(filter(None, (reader.wanted(sizes) for _, reader in readers())), [])
+        weights = next(filter(None, (weights_formats[name].wanted(sizes) for name in weights_formats)), [])
         if not weights or "config.json" not in sizes:
             raise ModelError(
                 f"{repository} on the hub holds no weights that can be read: a checkpoint there has config.json and "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aligner.errors import ModelError
 from aligner.models.checkpoint import Checkpoint
-from aligner.models.formats.transformers import read_json
+from aligner.models.formats import read_json
 from aligner.models.seq2seq import TransformersModel, transformers
 
 

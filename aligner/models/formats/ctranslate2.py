@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.errors import ModelError
-from aligner.models.formats import Contents
-from aligner.models.formats.transformers import read_json
+from aligner.models.formats.base import Contents, read_json, weights_formats
 
 if TYPE_CHECKING:
     import torch
@@ -45,42 +44,46 @@ class _Variable:
         return self.dtype.itemsize * math.prod(self.shape)
 
 
-def owns(path: Path) -> bool:
-    """Whether a path is a CTranslate2 folder."""
-    return (path / "model.bin").is_file()
+class CTranslate2:
+    """Folders with a `model.bin`."""
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path is a CTranslate2 folder."""
+        return (path / "model.bin").is_file()
+
+    def wanted(self, names: Collection[str]) -> list[str]:
+        """See `aligner.models.formats.Reader`."""
+        return [name for name in ("model.bin",) if name in names]
+
+    def read(self, path: Path) -> Contents:
+        """Header and config of a CTranslate2 folder.
+
+        Raises
+        ------
+        ModelError
+            Not a Whisper, cut short, or damaged.
+        """
+        file = path / "model.bin"
+        try:
+            variables = _variables(file)
+            config = _config(file, variables)
+        except (struct.error, UnicodeDecodeError):
+            raise ModelError(f"{file} is damaged, or not of CTranslate2: its header makes no sense") from None
+        except KeyError as error:
+            raise ModelError(f"{file} is damaged, or another family's: it has no {error.args[0]}") from None
+        except ValueError as error:
+            raise ModelError(f"{file} is damaged, or not a Whisper of CTranslate2: {error}") from None
+        said = read_json(path / "config.json", optional=True)
+        _check_mel(path, config)
+        generation = {
+            "alignment_heads": said.get("alignment_heads"),
+            "suppress_tokens": said.get("suppress_ids"),
+            "begin_suppress_tokens": said.get("suppress_ids_begin"),
+        }
+        return Contents(config, generation, lambda: _weights(file, variables), path)
 
 
-def wanted(names: Collection[str]) -> list[str]:
-    """See `aligner.models.formats.Reader`."""
-    return [name for name in ("model.bin",) if name in names]
-
-
-def read(path: Path) -> Contents:
-    """Header and config of a CTranslate2 folder.
-
-    Raises
-    ------
-    ModelError
-        Not a Whisper, cut short, or damaged.
-    """
-    file = path / "model.bin"
-    try:
-        variables = _variables(file)
-        config = _config(file, variables)
-    except (struct.error, UnicodeDecodeError):
-        raise ModelError(f"{file} is damaged, or not of CTranslate2: its header makes no sense") from None
-    except KeyError as error:
-        raise ModelError(f"{file} is damaged, or another family's: it has no {error.args[0]}") from None
-    except ValueError as error:
-        raise ModelError(f"{file} is damaged, or not a Whisper of CTranslate2: {error}") from None
-    said = read_json(path / "config.json", optional=True)
-    _check_mel(path, config)
-    generation = {
-        "alignment_heads": said.get("alignment_heads"),
-        "suppress_tokens": said.get("suppress_ids"),
-        "begin_suppress_tokens": said.get("suppress_ids_begin"),
-    }
-    return Contents(config, generation, lambda: _weights(file, variables), path)
+weights_formats.register("ctranslate2")(CTranslate2())
 
 
 def _check_mel(path: Path, config: dict[str, Any]) -> None:

@@ -6,16 +6,13 @@ knows tensors and plain containers and refuses everything else.
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aligner.errors import ModelError
-from aligner.models.formats import Contents
+from aligner.models.formats.base import Contents, tensors_only, unpickled, weights_formats
 
 if TYPE_CHECKING:
     import torch
@@ -44,40 +41,42 @@ _NAMES = (
 )
 
 
-def owns(path: Path) -> bool:
-    """Whether a path is a `.pt` file."""
-    return path.suffix == ".pt" and path.is_file()
+class OpenAI:
+    """`.pt` files."""
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path is a `.pt` file."""
+        return path.suffix == ".pt" and path.is_file()
+
+    def wanted(self, names: Collection[str]) -> list[str]:
+        """None: OpenAI's own server has these files, no hub."""
+        return []
+
+    def read(self, path: Path) -> Contents:
+        """Config of a `.pt` file, which says nothing else.
+
+        Raises
+        ------
+        ModelError
+            Damaged, of something else than Whisper, or with code in it.
+        """
+        found = unpickled(path)
+        if not isinstance(found, dict) or not {"dims", "model_state_dict"} <= found.keys():
+            raise ModelError(f"{path} is not a checkpoint of openai-whisper: it has no 'dims' and 'model_state_dict'")
+        dimensions, tensors = found["dims"], found["model_state_dict"]
+        wanted = dimensions if isinstance(dimensions, dict) else {}
+        if not all(isinstance(wanted.get(name), int) for name in _DIMENSIONS) or not isinstance(tensors, dict):
+            raise ModelError(f"{path} is not a checkpoint of openai-whisper: its 'dims' are not those of a Whisper")
+        config: dict[str, Any] = {"model_type": "whisper"}
+        config |= {ours: wanted[theirs] for theirs, ours in _DIMENSIONS.items()}
+        config["encoder_ffn_dim"] = config["decoder_ffn_dim"] = 4 * config["d_model"]
+        return Contents(config, {}, lambda: _renamed(tensors, path))
 
 
-def wanted(names: Collection[str]) -> list[str]:
-    """None: OpenAI's own server has these files, no hub."""
-    return []
-
-
-def read(path: Path) -> Contents:
-    """Config of a `.pt` file, which says nothing else.
-
-    Raises
-    ------
-    ModelError
-        Damaged, of something else than Whisper, or with code in it.
-    """
-    found = unpickled(path)
-    if not isinstance(found, dict) or not {"dims", "model_state_dict"} <= found.keys():
-        raise ModelError(f"{path} is not a checkpoint of openai-whisper: it has no 'dims' and 'model_state_dict'")
-    dimensions, tensors = found["dims"], found["model_state_dict"]
-    wanted = dimensions if isinstance(dimensions, dict) else {}
-    if not all(isinstance(wanted.get(name), int) for name in _DIMENSIONS) or not isinstance(tensors, dict):
-        raise ModelError(f"{path} is not a checkpoint of openai-whisper: its 'dims' are not those of a Whisper")
-    config: dict[str, Any] = {"model_type": "whisper"}
-    config |= {ours: wanted[theirs] for theirs, ours in _DIMENSIONS.items()}
-    config["encoder_ffn_dim"] = config["decoder_ffn_dim"] = 4 * config["d_model"]
-    return Contents(config, {}, lambda: _renamed(tensors, path))
+weights_formats.register("openai")(OpenAI())
 
 
 def _renamed(tensors: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
-    from aligner.models.formats.transformers import tensors_only
-
     return {renamed(name): tensor for name, tensor in tensors_only(tensors, path).items()}
 
 
@@ -92,28 +91,3 @@ def renamed(name: str) -> str:
     for theirs, ours in _NAMES:
         name = re.sub(theirs, ours, name)
     return name
-
-
-def unpickled(path: Path) -> Any:
-    """Tensors and plain values of a file that torch saved; mapped, where it is of the newer kind.
-
-    Raises
-    ------
-    ModelError
-        Damaged, or it would run code.
-    """
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch doubts is refused below, or harmless
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        named = re.search(r"(?:GLOBAL|global|Unsupported class) ([\w.]+)", str(error))
-        what = f" ({named[1]})" if named else ""
-        raise ModelError(
-            f"{path} is not read: it is damaged, or asks for more than tensors{what}, so it could run any program; "
-            "get the checkpoint from its author again"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise ModelError(f"{path} is damaged or cut short: {str(error).partition(chr(10))[0][:160]}") from None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aligner.errors import ModelError
-from aligner.models.formats import Contents
+from aligner.models.formats.base import Contents, read_json, tensors_only, unpickled, weights_formats
 
 if TYPE_CHECKING:
     import torch
@@ -17,70 +16,49 @@ if TYPE_CHECKING:
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 
 
-def read_json(path: Path, optional: bool = False) -> dict[str, Any]:
-    """A JSON object from a file.
+class Transformers:
+    """Folders of `config.json` and weights."""
 
-    Parameters
-    ----------
-    path : Path
-    optional : bool
-        A file that is not there is empty.
+    def owns(self, path: Path) -> bool:
+        """Whether a path is a folder of transformers."""
+        return (path / "config.json").is_file() and _first(path) is not None
 
-    Raises
-    ------
-    ModelError
-        Missing, or not a JSON object.
-    """
-    if optional and not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"cannot read {path}: {str(error).partition(chr(10))[0][:160]}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no JSON object")
-    return found
+    def wanted(self, names: Collection[str]) -> list[str]:
+        """See `aligner.models.formats.Reader`; an index comes with its pieces.
+
+        Examples
+        --------
+        >>> wanted(["model.safetensors.index.json", "model-00001-of-00001.safetensors", "pytorch_model.bin"])
+        ['model.safetensors.index.json', 'model-00001-of-00001.safetensors']
+        """
+        for whole in WHOLE:
+            if whole in names:
+                return [whole]
+            if (index := f"{whole}.index.json") in names:
+                piece = re.compile(r"{}-\d+-of-\d+\.{}".format(*whole.split(".")))
+                return [index, *sorted(filter(piece.fullmatch, names))]
+        return []
+
+    def read(self, path: Path) -> Contents:
+        """Config of a transformers folder.
+
+        Raises
+        ------
+        ModelError
+            JSON that cannot be read.
+        """
+        config = read_json(path / "config.json")
+        # Before transformers 4.28 these settings were part of the config.
+        generation = {**config, **read_json(path / "generation_config.json", optional=True)}
+        return Contents(config, generation, lambda: _weights(path), path)
 
 
-def owns(path: Path) -> bool:
-    """Whether a path is a folder of transformers."""
-    return (path / "config.json").is_file() and _first(path) is not None
+weights_formats.register("transformers")(Transformers())
 
 
 def _first(path: Path) -> Path | None:
     names = (name for whole in WHOLE for name in (whole, f"{whole}.index.json"))
     return next((path / name for name in names if (path / name).is_file()), None)
-
-
-def wanted(names: Collection[str]) -> list[str]:
-    """See `aligner.models.formats.Reader`; an index comes with its pieces.
-
-    Examples
-    --------
-    >>> wanted(["model.safetensors.index.json", "model-00001-of-00001.safetensors", "pytorch_model.bin"])
-    ['model.safetensors.index.json', 'model-00001-of-00001.safetensors']
-    """
-    for whole in WHOLE:
-        if whole in names:
-            return [whole]
-        if (index := f"{whole}.index.json") in names:
-            piece = re.compile(r"{}-\d+-of-\d+\.{}".format(*whole.split(".")))
-            return [index, *sorted(filter(piece.fullmatch, names))]
-    return []
-
-
-def read(path: Path) -> Contents:
-    """Config of a transformers folder.
-
-    Raises
-    ------
-    ModelError
-        JSON that cannot be read.
-    """
-    config = read_json(path / "config.json")
-    # Before transformers 4.28 these settings were part of the config.
-    generation = {**config, **read_json(path / "generation_config.json", optional=True)}
-    return Contents(config, generation, lambda: _weights(path), path)
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
@@ -109,20 +87,4 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is damaged or cut short: {str(error)[:160]}") from None
-    from aligner.models.formats.openai import unpickled
-
     return tensors_only(unpickled(path), path)
-
-
-def tensors_only(found: Any, path: Path) -> dict[str, torch.Tensor]:
-    """A dictionary of tensors, or an error.
-
-    Raises
-    ------
-    ModelError
-    """
-    import torch
-
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ModelError(f"{path} holds something else than named tensors")
-    return found
