@@ -145,9 +145,10 @@ def align_audio(
         raise InputError(
             f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel{doubted}"
         )
-    spoken = (
-        recognise(model, source, heard, settings) if text is None else align_text(model, source, heard, text, settings)
-    )
+    if text is None:
+        spoken = recognise(model, source, heard, settings)
+    else:
+        spoken = align_text(model, source, heard, text, settings, given)
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text{doubted}")
     segments = cues.ranges(given, [word.text for word in spoken.words], spoken.missing) if given else spoken.segments

@@ -110,6 +110,14 @@ Examples:
     metavar="PATTERN",
     help="Part of the transcript that is not spoken: speakers, headings, brackets or a regular expression; repeatable.",
 )
+@click.option(
+    "--hints",
+    is_flag=True,
+    flag_value=1.0,
+    type=float,
+    default=None,
+    help="Words lie where the times of the transcript have them, give or take a second.",
+)
 @click.option("--encoding", metavar="NAME", help="Encoding of transcripts without a byte order mark.  [default: utf-8]")
 @click.option(
     "--timing",

@@ -98,6 +98,8 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
         if manifest == "-":
             raise SettingError("--text - and --manifest - would both read standard input: name a file for one of them")
         text = _standard_input(options["encoding"]) + "\n"  # the line break tells it from a path
+    if options["hints"] is not None and text is None and not manifest:
+        raise SettingError("--hints are the times of a transcript: give it with --text")
     jobs = _jobs(inputs, manifest, text)
     many = bool(manifest) or len(jobs) > 1 or any(os.path.isdir(name) for name in inputs)
     to_stdout = options["output"] == "-"

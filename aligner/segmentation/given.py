@@ -6,6 +6,7 @@ neighbouring words is aligned within its own stretch of audio.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +16,12 @@ from aligner.audio.level import STEP, active, longest_pause
 from aligner.audio.recording import Recording
 from aligner.audio.sound import Sound
 from aligner.audio.speech import Region
+from aligner.core import Cue
 from aligner.errors import InputError
 from aligner.models import Encoded, SpeechModel
 from aligner.segmentation.anchors import Anchor, by_recognition
 from aligner.segmentation.chunks import PACE, PAUSE, fill, in_chunks
+from aligner.segmentation.hints import Hints
 from aligner.segmentation.joined import Aligned, joined
 from aligner.segmentation.language import language_of, unknown_script
 from aligner.segmentation.recognised import recognise
@@ -32,7 +35,14 @@ SILENT_EDGE = 1.0  # seconds; more silence than this is left out at either end, 
 SLOW, SPARE = 1.5, 1.0  # a text fills a window that lasts at most so many times as long as it takes, and seconds more
 
 
-def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str, settings: Settings) -> Aligned:
+def align_text(
+    model: SpeechModel,
+    source: Recording,
+    measured: Sound,
+    text: str,
+    settings: Settings,
+    cues: Sequence[Cue] = (),
+) -> Aligned:
     """Align a given transcript.
 
     Parameters
@@ -42,17 +52,24 @@ def align_text(model: SpeechModel, source: Recording, measured: Sound, text: str
     measured : Sound
     text : str
     settings : Settings
+    cues : sequence of Cue
+        Of the text, where it has any: its lines. Their times are used where the settings ask for hints.
 
     Raises
     ------
     InputError
-        No words in the text, or none of it found in the recording.
+        No words in the text, or none of it found in the recording; hints beyond its end, or none where they are asked.
     """
     whole = without_silence(active(measured.levels), source.duration)
     window = model.encode(source.read(whole.start, whole.end)) if whole.duration <= model.window else None
     language, probability = language_of(model, source, measured, settings, text, window)
     doubt = unknown_script(text, model.languages, model.name) if settings.language is None else None
-    aligned = _in_language(model, source, measured, text, settings, language, whole, window)
+    hints = None
+    if settings.hints is not None:
+        if not cues:
+            raise InputError("the transcript has no times that could be hints: leave --hints out")
+        hints = Hints.of(cues, language, settings.hints, source.duration)
+    aligned = _in_language(model, source, measured, text, settings, language, whole, window, hints)
     warnings = (*aligned.warnings, doubt) if doubt else aligned.warnings
     return replace(aligned, language_probability=probability, warnings=warnings)
 
@@ -66,6 +83,7 @@ def _in_language(
     language: str,
     whole: Region,
     window: Encoded | None,
+    hints: Hints | None,
 ) -> Aligned:
     """Align a text of a known language; `window` is the encoded `whole` recording, where that fits."""
     levels = measured.levels
@@ -73,15 +91,20 @@ def _in_language(
     head = head_of(model, settings, language)
     if head is not None and settings.timing != "both" and not (settings.tokens or settings.saliency):
         first = window if whole.start == 0 else None
-        return align_by_sounds(model, head, source, measured, text, settings, language, first)
+        return align_by_sounds(model, head, source, measured, text, settings, language, first, hints)
     script = script_of(text, language)
     fits = window is not None and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
     if window is not None and fits and _filled(whole, script, sound):
-        return joined([align_window(model, window, text, settings, language, whole.start)], [text], language)
-    found: tuple[Anchor, ...] = ()
-    if not fits:
+        near = hints.near(script, whole.start) if hints else ()
+        return joined([align_window(model, window, text, settings, language, whole.start, near)], [text], language)
+    found: Sequence[Anchor] = ()
+    if hints or not fits:
         told = replace(settings, language=language)
-        found = by_recognition(script.words, recognise(model, source, measured, told).words, language)
+        heard = recognise(model, source, measured, told).words
+        if hints:
+            found = hints.completed(hints.recognised(script, heard, language))
+        else:
+            found = by_recognition(script.words, heard, language)
     spoken, absent = fill(found, script, sound, source.duration) if found else ([], [])
     everything = Region(0.0, source.duration)
     stretches, texts, tight = in_chunks(model, source, levels, spoken, script, settings, language, everything)

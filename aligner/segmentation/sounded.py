@@ -19,6 +19,7 @@ from aligner.models import Encoded, SpeechModel
 from aligner.segmentation.anchors import Anchor
 from aligner.segmentation.chunks import MARGIN, PAUSE, best_cut, fill
 from aligner.segmentation.heard import Heard, hear
+from aligner.segmentation.hints import Hints
 from aligner.segmentation.joined import Aligned, joined
 from aligner.segmentation.script import Script, script_of
 from aligner.segmentation.tracker import TOGETHER, Tracker, frames
@@ -40,6 +41,7 @@ def align_by_sounds(
     settings: Settings,
     language: str,
     first: Encoded | None = None,
+    hints: Hints | None = None,
 ) -> Aligned:
     """Align a given transcript with a timing head.
 
@@ -54,6 +56,8 @@ def align_by_sounds(
     language : str
     first : Encoded, optional
         The first window of the recording, where that is known already.
+    hints : Hints, optional
+        Where the words may lie.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def align_by_sounds(
     """
     script = script_of(text, language)
     heard = hear(model, head, source, first)
-    anchors = _anchors(model, head, heard, script)
+    anchors = _anchors(model, head, heard, script, hints)
     spoken, absent = fill(anchors, script, active(measured.levels), source.duration) if anchors else ([], [])
     if not spoken:
         if source.duration > model.window:
@@ -98,18 +102,21 @@ def align_by_sounds(
     return joined(stretches, texts, language, missing=script.runs(absent))
 
 
-def _anchors(model: SpeechModel, head: Head, heard: Heard, script: Script) -> tuple[Anchor, ...]:
+def _anchors(model: SpeechModel, head: Head, heard: Heard, script: Script, hints: Hints | None) -> Sequence[Anchor]:
     """Words that are found among the sounds of a recording, in order."""
     spelled = [(k, np.array(head.spell(word)[0])) for k, word in enumerate(script.words) if head.spells(word)]
     if not spelled:
         return ()
     # A sentence may end in a word without sounds: the last one with sounds ends it then.
     numbers = [k for k, _ in spelled]
-    tracker = Tracker([sounds for _, sounds in spelled], {bisect_right(numbers, end) - 1 for end in script.ends})
+    step = TOGETHER * model.frame_duration
+    bounds = np.array(hints.bounds())[numbers] / step if hints else None
+    ends = {bisect_right(numbers, end) - 1 for end in script.ends}
+    tracker = Tracker([sounds for _, sounds in spelled], ends, bounds)
     for low in range(0, len(heard.posteriors), _BLOCK):
         tracker.advance(frames(heard.posteriors[low : low + _BLOCK].astype(np.float32)))
-    found = tracker.anchors(TOGETHER * model.frame_duration)
-    return tuple(Anchor(numbers[anchor.word], anchor.start, anchor.end) for anchor in found)
+    found = [Anchor(numbers[anchor.word], anchor.start, anchor.end) for anchor in tracker.anchors(step)]
+    return hints.completed(found) if hints else found
 
 
 def _chunks(

@@ -28,6 +28,7 @@ PAUSING = 0.03  # cost of a frame of pause inside a sentence: a pause of seconds
 OPENING, CLOSING = 0.06, 0.03  # the same after its first word and before its last: these are rather beside their own
 SKIP = 2.0  # cost of a sound that is not spoken
 SKIP_SENTENCE = 1.0  # the same in a sentence of which nothing is: what nobody said is rather whole sentences, too
+OUTSIDE = 3.0  # cost of a frame of a word outside its bounds
 HURRY = 0.5  # cost of a sound that is passed over: it may be shorter than a frame
 BEHIND, AHEAD = 400, 1600  # sounds kept around the best one
 _SLIDE = 25  # frames between moves of that band
@@ -70,10 +71,16 @@ class Tracker:
         Sounds of each word; none empty.
     ends : collection of int
         Words that end a sentence.
-
+    bounds : float array, shape (words, 2), optional
+        Frames between which each word lies.
     """
 
-    def __init__(self, spellings: Sequence[NDArray[np.intp]], ends: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        spellings: Sequence[NDArray[np.intp]],
+        ends: Collection[int] = (),
+        bounds: NDArray[np.float64] | None = None,
+    ) -> None:
         self.labels = np.concatenate(spellings)
         lengths = np.array([len(s) for s in spellings])
         self.last = np.cumsum(lengths) - 1
@@ -81,6 +88,7 @@ class Tracker:
         self.n_words = len(spellings)
         # Sounds that can be reached from the last but one of the same word.
         self.inner = np.arange(len(self.labels)) - np.repeat(self.first[:-1], lengths) >= 2
+        self.bounds = None if bounds is None else np.repeat(bounds, lengths, 0).T
         before = np.append(0.0, np.cumsum(lengths + 1))
         self.skips, self.sentence_skips = SKIP * before, SKIP_SENTENCE * before  # cost of skipping all words before
         n_states, n_fillers = len(self.labels), self.n_words + 1
@@ -129,6 +137,9 @@ class Tracker:
         since = self.filler_since[self.low : self.high + 1]
 
         emission = scores[self.labels[begin:stop]]
+        if self.bounds is not None:
+            earliest, latest = self.bounds[:, begin:stop]
+            emission -= OUTSIDE * ((self.frame < earliest) | (self.frame > latest))
         advanced = np.empty_like(state)
         advanced[1:] = state[:-1]
         # A word is entered from the filler before it or straight from the end of the word before.

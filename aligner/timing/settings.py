@@ -52,6 +52,8 @@ class Settings:
         is known for the checkpoint and the language, else attention.
     head : str or None
         File of a timing head; the one that is shipped for the checkpoint when None.
+    hints : float or None
+        Words of a transcript with times lie in them, give or take so many seconds; its times are not used when None.
     language : str or None
         Code; detected when None.
     task : str
@@ -80,6 +82,7 @@ class Settings:
     units: str = "subword"
     timing: str = "auto"
     head: str | None = None
+    hints: float | None = None
     language: str | None = None
     task: str = "transcribe"
     vad: str = "silero"
@@ -103,6 +106,8 @@ class Settings:
             one_of("saliency method", self.saliency.partition(":")[0], _saliency_methods())
         if not -1 <= self.shift <= 1:
             raise SettingError(f"--shift {self.shift:g}: edges move by seconds, at most 1 either way")
+        if self.hints is not None and not 0 <= self.hints <= 60:
+            raise SettingError(f"{self.hints:g} s for hints: give 0 to 60, or no hints")
         if self.masks is not None and self.masks < 1:
             raise SettingError(f"{self.masks} masks: give at least 1, or none to draw until the map converges")
 
