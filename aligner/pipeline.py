@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import aligner
-from aligner.audio import recording
+from aligner.audio.file import of_file
 from aligner.audio.level import SILENCE
-from aligner.audio.recording import Recording
+from aligner.audio.recording import Recording, of_audio
 from aligner.audio.sound import listen
 from aligner.core import Alignment, Audio
 from aligner.errors import InputError, SettingError
@@ -89,7 +89,7 @@ def align(
         loaded = model
     chosen = choose(**settings)
     if isinstance(audio, Audio):
-        source = recording.of_audio(audio)
+        source = of_audio(audio)
     else:
         # The file is looked at before the model is loaded: a wrong path is answered at once.
         from aligner.audio.read import duration
@@ -98,7 +98,7 @@ def align(
     if isinstance(model, str):
         loaded = load_model(model, **loading)
     if not isinstance(audio, Audio):
-        source = recording.of_file(Path(audio), loaded.sample_rate, channel, track)
+        source = of_file(Path(audio), loaded.sample_rate, channel, track)
     given = read_transcript(text, "text", skip) if isinstance(text, str) else text
     return align_audio(loaded, source, given, chosen)
 
@@ -131,7 +131,7 @@ def align_audio(
     SettingError
         A language, task or setting that the model does not have.
     """
-    source = recording.of_audio(audio) if isinstance(audio, Audio) else audio
+    source = of_audio(audio) if isinstance(audio, Audio) else audio
     given = transcript.cues if isinstance(transcript, Transcript) else ()
     text = transcript.text if isinstance(transcript, Transcript) else transcript
     model.check_language(settings.language, settings.task)

@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 
 from aligner import load_model
-from aligner.audio.recording import of_file
+from aligner.audio.file import of_file
 from aligner.timing.case import Case
 from aligner.timing.settings import Settings
 from eval.corpora.espeak import SAMPLE_RATE, Espeak

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aligner.models.checkpoint import Checkpoint, open_checkpoint
+from aligner.models.checkpoint import Checkpoint
+from aligner.models.load import open_checkpoint
 from aligner.models.network import Shape
 from aligner.models.tokens import Vocabulary, read_vocabulary
 from aligner.models.whisper import Special

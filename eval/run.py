@@ -276,7 +276,7 @@ def _finish(
     """Systems, scores and maps out of the times; all derived, so written anew each time."""
     from eval.columns import write_scores
     from eval.crossvalidation import cross_validated
-    from eval.worst import save_worst
+    from eval.worst import SHOWN, save_worst
 
     short = {key: provenance[key] for key in ("command", "model", "transcript", "manifests", "versions")}
     named = [(c.name, c.family, c.settings.describe()) for c in aligner.candidates]
@@ -295,7 +295,9 @@ def _finish(
     for system in systems:
         write_system(system, output / "systems")
     write_scores(systems, output / "scores.csv")
-    save_worst(utterances, systems, aligner, output / "maps")
+    default = next((c.settings for c in aligner.candidates if c.name == SHOWN), None)
+    if default is not None and aligner.transcript == "gold":
+        save_worst(utterances, systems, aligner.model, default, output / "maps")
 
 
 def _recording(utterance: Utterance, line: dict[str, Any], setting: str) -> AlignedUtterance:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aligner.files import atomic_write
+from aligner.models import SpeechModel
+from aligner.timing.settings import Settings
+from eval.cases import open_case
 from eval.manifest import Utterance
 from eval.systems import AlignedUtterance, System
-
-if TYPE_CHECKING:
-    from eval.run import Aligner
 
 COUNT = 6
 SHOWN = "default"
@@ -26,22 +26,18 @@ def worst_recordings(system: System, count: int = COUNT) -> list[AlignedUtteranc
     return [r for _, r in sorted(kept, key=lambda item: (-item[0], item[1].id))[:count]]
 
 
-def save_worst(utterances: Sequence[Utterance], systems: Sequence[System], aligner: Aligner, folder: Path) -> None:
+def save_worst(
+    utterances: Sequence[Utterance], systems: Sequence[System], model: SpeechModel, settings: Settings, folder: Path
+) -> None:
     """Write the map, tokens and path of the worst utterances of the default setting.
 
     Each is a pair K.npy (float16, tokens + 1 by frames) and K.json.
     """
-    from aligner.files import atomic_write
-    from eval.cases import open_case
-
-    settings = next((c.settings for c in aligner.candidates if c.name == SHOWN), None)
-    if settings is None or aligner.transcript != "gold":
-        return
     by_id = {u.id: u for u in utterances}
     shown = next(s for s in systems if s.name == SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
     for rank, recording in enumerate(worst_recordings(shown)):
-        case = open_case(aligner.model, by_id[recording.id])
+        case = open_case(model, by_id[recording.id])
         evidence, path = case.evidence(settings), case.path(settings)
         with atomic_write(folder / f"{rank}.npy") as temporary:
             np.save(temporary, evidence.values.astype(np.float16))

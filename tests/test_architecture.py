@@ -32,24 +32,17 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
-def imported(path: Path, inside: bool) -> Iterator[tuple[int, str]]:
-    """Line and name of each import of a module; those of functions too where `inside`.
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of each import of a module, those of functions and for types alone, too.
 
-    A name that is imported from a package counts as a module where it may be one. What is imported for types alone
-    is left out unless `inside`.
+    A name that is imported from a package counts as a module where it may be one.
     """
-    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-    while waiting:
-        node = waiting.pop()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.lineno, node.module
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-        apart = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        apart |= isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        if inside or not apart:
-            waiting.extend(ast.iter_child_nodes(node))
 
 
 def room(module: str) -> str:
@@ -65,7 +58,7 @@ def test_every_room_uses_only_rooms_below_it() -> None:
     wrong = []
     for name, path in known.items():
         mine = room(name)
-        for line, other in imported(path, inside=True):
+        for line, other in imported(path):
             theirs = room(other)
             if mine in floor and theirs in floor and mine != theirs and floor[theirs] >= floor[mine]:
                 wrong.append(f"{path.relative_to(ROOT)}:{line}  {mine} (floor {floor[mine]}) uses {theirs} "
@@ -78,7 +71,7 @@ def test_the_aligner_knows_nothing_of_what_measures_it() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}  {other}"
         for path in modules("aligner").values()
-        for line, other in imported(path, inside=True)
+        for line, other in imported(path)
         if other.split(".")[0] in ("eval", "benchmarks", "tests")
     ]
     assert not wrong, "\n".join(["", *wrong])
@@ -88,7 +81,7 @@ def test_no_import_goes_in_a_circle() -> None:
     known = modules("aligner") | modules("eval")
     arrows: dict[str, set[str]] = {}
     for name, path in known.items():
-        used = {other for _, other in imported(path, inside=False) if other in known and other != name}
+        used = {other for _, other in imported(path) if other in known and other != name}
         # What a package's own module imports from a sibling runs the package, which is being imported already.
         arrows[name] = {other for other in used if not name.startswith(f"{other}.")}
     circles = []

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 import aligner
 from aligner.audio import container
 from aligner.audio import read as audio
+from aligner.audio.file import of_file
 from aligner.audio.read import AUDIO_SUFFIXES, doubts, duration, read_audio, stream, tracks
-from aligner.audio.recording import of_file
 from aligner.command.cli import main
 from aligner.errors import InputError
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from aligner.audio.read import read_audio
 from aligner.command.cli import main
 from aligner.models import SpeechModel, load_model
-from aligner.models.find import EMBEDDED
+from aligner.models.known import EMBEDDED
 from aligner.text.spoken import spoken_form
 from aligner.textgrid import read_words
 from aligner.timing.settings import Settings

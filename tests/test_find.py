@@ -24,7 +24,8 @@ from click.testing import CliRunner
 from aligner.command.cli import main
 from aligner.errors import ModelError
 from aligner.models import caches, find, load_model
-from aligner.models.checkpoint import open_checkpoint
+from aligner.models.known import EMBEDDED
+from aligner.models.load import open_checkpoint
 from benchmarks.peers import openai_file
 
 TALK = Path(__file__).parents[1] / "data" / "samples" / "carrots.flac"
@@ -76,7 +77,7 @@ def put(cache: Path, repository: str, source: Path, commit: str = COMMIT, curren
     ],
 )
 def test_a_name_finds_what_other_tools_have_fetched(home: Path, name: str, repository: str) -> None:
-    folder = put(home / "huggingface" / "hub", repository, find.EMBEDDED)
+    folder = put(home / "huggingface" / "hub", repository, EMBEDDED)
     assert find.find(name) == folder
 
 
@@ -86,7 +87,7 @@ def test_the_hubs_cache_is_where_its_variables_say(
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
     cache = tmp_path / "elsewhere" / ("hub" if variable == "HF_HOME" else "")
-    folder = put(cache, "openai/whisper-small", find.EMBEDDED)
+    folder = put(cache, "openai/whisper-small", EMBEDDED)
     assert find.find("small") == folder
 
 
@@ -99,20 +100,20 @@ def test_files_of_openai_whisper_are_found_by_its_names(home: Path) -> None:
 
 
 def test_the_embedded_checkpoint_is_openais_tiny_en(home: Path) -> None:
-    assert find.find("tiny.en") == find.find("embedded") == find.EMBEDDED
+    assert find.find("tiny.en") == find.find("embedded") == EMBEDDED
 
 
 def test_the_commit_that_main_points_at_goes_before_others(home: Path) -> None:
     hub = home / "huggingface" / "hub"
-    put(hub, "openai/whisper-base", find.EMBEDDED, commit="a" * 40, current=False)
-    current = put(hub, "openai/whisper-base", find.EMBEDDED, commit="b" * 40)
-    put(hub, "openai/whisper-base", find.EMBEDDED, commit="c" * 40, current=False)
+    put(hub, "openai/whisper-base", EMBEDDED, commit="a" * 40, current=False)
+    current = put(hub, "openai/whisper-base", EMBEDDED, commit="b" * 40)
+    put(hub, "openai/whisper-base", EMBEDDED, commit="c" * 40, current=False)
     assert find.find("base") == current
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "blob"])
 def test_a_copy_that_is_not_whole_is_no_copy(home: Path, missing: str) -> None:
-    folder = put(home / "huggingface" / "hub", "openai/whisper-base", find.EMBEDDED)
+    folder = put(home / "huggingface" / "hub", "openai/whisper-base", EMBEDDED)
     target = folder / "model.bin"
     (target if missing == "model.bin" else folder / target.readlink()).unlink()
     assert caches.snapshot("openai/whisper-base") is None
@@ -177,7 +178,7 @@ def test_a_name_that_does_not_exist_is_answered_with_those_that_look_like_it(
 
 
 def test_names_in_the_cache_are_suggested_too(home: Path) -> None:
-    put(home / "huggingface" / "hub", "someone/whisper-swiss-german", find.EMBEDDED)
+    put(home / "huggingface" / "hub", "someone/whisper-swiss-german", EMBEDDED)
     with pytest.raises(ModelError, match=r"did you mean someone/whisper-swiss-german\?"):
         find.find("whisper-swissgerman")
 
@@ -348,11 +349,11 @@ def test_what_the_hub_cannot_give_is_one_sentence_and_no_weights(
 def test_align_models_lists_what_is_here_by_names_that_load(home: Path, multilingual_checkpoint: Path) -> None:
     hub = home / "huggingface" / "hub"
     put(hub, "openai/whisper-base", multilingual_checkpoint)
-    put(hub, "someone/theirs", find.EMBEDDED)
+    put(hub, "someone/theirs", EMBEDDED)
     (home / "whisper").mkdir(parents=True)
     openai_file(str(multilingual_checkpoint), home / "whisper" / "small.pt")
     (home / "whisper" / "medium.pt").write_bytes(b"cut short")
-    other = put(hub, "someone/bert", find.EMBEDDED)
+    other = put(hub, "someone/bert", EMBEDDED)
     (other / "model.bin").unlink()
     (other / "config.json").unlink()
     (other / "config.json").write_text(json.dumps({"model_type": "bert"}))

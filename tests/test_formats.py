@@ -19,9 +19,8 @@ from safetensors.torch import load_file, save_file
 from aligner.audio.read import read_audio
 from aligner.errors import AlignerError, ModelError
 from aligner.models import SpeechModel, load_model
-from aligner.models.checkpoint import open_checkpoint
-from aligner.models.find import EMBEDDED
-from aligner.models.known import alignment_heads
+from aligner.models.known import EMBEDDED, alignment_heads
+from aligner.models.load import open_checkpoint
 from aligner.models.whisper import WhisperModel
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aligner.errors import SettingError
-from aligner.text.clusters import clusters
 from aligner.text.languages import LANGUAGES, allowed, code
+from aligner.text.scripts import clusters
 
 CASES = Path(__file__).parent / "data" / "cases"
 

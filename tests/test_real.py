@@ -15,8 +15,8 @@ from aligner.audio.read import read_audio
 from aligner.core import AttentionMap, Audio, Tokens, WordSpan
 from aligner.guard import import_torchaudio
 from aligner.models import SpeechModel, load_model
-from aligner.models.checkpoint import open_checkpoint
-from aligner.models.find import EMBEDDED
+from aligner.models.known import EMBEDDED
+from aligner.models.load import open_checkpoint
 from aligner.textgrid import read_words
 from aligner.timing.aggregation import Aggregation, aggregate
 from aligner.timing.path import warp

@@ -25,8 +25,7 @@ from aligner.metrics.saliency import (
 from aligner.models.base import Encoded
 from aligner.saliency import Request, agreement, compute, evidence, methods, pool
 from aligner.saliency.masks import Estimate, draw, split_half
-from aligner.saliency.perturbation import occlude_features
-from aligner.saliency.score import kl_divergence
+from aligner.saliency.perturbation import kl_divergence, occlude_features
 
 FRAMES, CHANNELS = 24, 8  # encoder frames of 20 ms, channels of the features
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import aligner
+from aligner.audio.file import of_file
 from aligner.audio.level import STEP, active, longest_pause, loudness
 from aligner.audio.read import read_audio
-from aligner.audio.recording import Recording, of_audio, of_file
+from aligner.audio.recording import Recording, of_audio
 from aligner.audio.silero import FRAME, SECONDS, SpeechProbability
 from aligner.audio.sound import Sound, listen, speech_probabilities
 from aligner.audio.speech import Region, hysteresis, regions, speech_regions, uncovered, windows
@@ -190,7 +191,7 @@ def test_recordings_of_other_rates_are_heard_alike(talk: tuple) -> None:
 
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     script = (
-        "import json, resource, sys; from pathlib import Path; from aligner.audio.recording import of_file; "
+        "import json, resource, sys; from pathlib import Path; from aligner.audio.file import of_file; "
         "from aligner.audio.sound import listen; heard = listen(of_file(Path(sys.argv[1]), 16000)); "
         "print(json.dumps([heard.duration, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aligner.errors import ModelError
-from aligner.models.find import EMBEDDED
+from aligner.models.known import EMBEDDED
 from aligner.models.tokens import Vocabulary, read_vocabulary
 from benchmarks.peers import with_special_tokens
 

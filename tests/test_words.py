@@ -16,9 +16,8 @@ from aligner.core import Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.errors import SettingError
 from aligner.models.tokens import split_on_unicode
 from aligner.segmentation.script import script_of
-from aligner.text.clusters import clusters
-from aligner.text.marks import is_punctuation
 from aligner.text.matching import letters
+from aligner.text.scripts import clusters, is_punctuation
 from aligner.text.spacing import as_written, running
 from aligner.timing.path import warp
 from aligner.timing.words import TRIM_SHARE, own_frames, repair, time_words, word_frames

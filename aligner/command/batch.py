@@ -70,11 +70,11 @@ def check(plan: Plan, job: Job) -> None:
 
 def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
     """Align one recording."""
-    from aligner.audio import recording
+    from aligner.audio.file import of_file
     from aligner.pipeline import align_audio
 
     model = _model(tuple(plan.loading.items()))
-    source = recording.of_file(job.audio, model.sample_rate, plan.channel, plan.track)
+    source = of_file(job.audio, model.sample_rate, plan.channel, plan.track)
     return align_audio(model, source, found, plan.settings)
 
 

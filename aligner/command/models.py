@@ -56,7 +56,8 @@ def models() -> None:
 def _on_this_machine() -> Iterator[tuple[str, Path]]:
     """Names and places of checkpoints; the shortest name that finds each."""
     from aligner.models import caches
-    from aligner.models.find import EMBEDDED, REPOSITORIES, on_this_machine
+    from aligner.models.find import REPOSITORIES, on_this_machine
+    from aligner.models.known import EMBEDDED
 
     short = {path: name for name in REPOSITORIES if (path := on_this_machine(name)) is not None}
     yield "embedded", EMBEDDED
@@ -69,18 +70,16 @@ def _on_this_machine() -> Iterator[tuple[str, Path]]:
 def _row(name: str, path: Path) -> Row | None:
     """What a checkpoint's files say of it; None for one of another kind."""
     from aligner.models import model_families
-    from aligner.models.checkpoint import Checkpoint
-    from aligner.models.formats import contents
+    from aligner.models.checkpoint import read_checkpoint
     from aligner.models.hub import size
 
-    form, found = contents(path)
-    family = str(found.config.get("model_type"))
+    checkpoint = read_checkpoint(path, name)
+    family = str(checkpoint.config.get("model_type"))
     if family not in model_families:
         return None
-    checkpoint = Checkpoint(name, path, form, found.config, found.generation, found)
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
     n_bytes = sum(file.stat().st_size for file in files)
-    return Row(name, size(n_bytes), family, form, _languages(checkpoint), _head(checkpoint), str(path))
+    return Row(name, size(n_bytes), family, checkpoint.format, _languages(checkpoint), _head(checkpoint), str(path))
 
 
 def _languages(checkpoint: Checkpoint) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from aligner.errors import ModelError
 from aligner.models import known
-from aligner.models.find import find
 from aligner.models.formats import Contents, contents
 from aligner.models.tokens import Vocabulary, read_vocabulary
 
@@ -34,18 +33,24 @@ class Checkpoint:
         Folder or file.
     format : str
         Name of its reader in `aligner.models.formats`.
-    config : dict
-        In transformers' keys, `model_type` among them.
-    generation : dict
-        Likewise, those of `generation_config.json` that the files have.
+    contents : Contents
+        Its files, read.
     """
 
     name: str
     path: Path
     format: str
-    config: dict[str, Any]
-    generation: dict[str, Any]
-    _contents: Contents = field(repr=False)
+    contents: Contents = field(repr=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """In transformers' keys, `model_type` among them."""
+        return self.contents.config
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """Likewise, those of `generation_config.json` that the files have."""
+        return self.contents.generation
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Tensors by transformers' names, in the precision of the files.
@@ -55,7 +60,7 @@ class Checkpoint:
         ModelError
             Files that are damaged.
         """
-        return self._contents.weights()
+        return self.contents.weights()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -107,22 +112,22 @@ class Checkpoint:
         ModelError
             Files that are damaged, or none for a vocabulary of this size.
         """
-        return read_vocabulary(self._contents.vocabulary, int(self.config["vocab_size"]))
+        return read_vocabulary(self.contents.vocabulary, int(self.config["vocab_size"]))
 
 
-def open_checkpoint(name: str) -> Checkpoint:
-    """Find a checkpoint and read what its files say; no tensors yet.
+def read_checkpoint(path: Path, name: str) -> Checkpoint:
+    """What the files of a checkpoint say; no tensors yet.
 
     Parameters
     ----------
+    path : Path
+        Folder or file.
     name : str
-        See `aligner.models.find.find`.
+        What its user calls it.
 
     Raises
     ------
     ModelError
-        Not found, or not a checkpoint.
+        Not a checkpoint.
     """
-    path = find(name)
-    form, found = contents(path)
-    return Checkpoint(name, path, form, found.config, found.generation, found)
+    return Checkpoint(name, path, *contents(path))

@@ -7,9 +7,7 @@ import re
 from pathlib import Path
 
 from aligner.errors import ModelError
-
-# The checkpoint inside the package, OpenAI's tiny.en.
-EMBEDDED = Path(__file__).parent.parent / "embedded"
+from aligner.models.known import EMBEDDED
 
 _WHISPER = "tiny base base.en small small.en medium medium.en large-v1 large-v2 large-v3 large-v3-turbo"
 _DISTILLED = "small.en medium.en large-v2 large-v3 large-v3.5"

@@ -6,9 +6,12 @@ Sources: openai-whisper 20250625, `whisper/__init__.py` (`_ALIGNMENT_HEADS`) and
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from aligner.text.languages import LANGUAGES as NAMES
+
+EMBEDDED = Path(__file__).parent.parent / "embedded"  # tiny.en, the checkpoint inside the package
 
 Head = tuple[int, int]  # layer, head
 

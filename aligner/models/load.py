@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from aligner.errors import ModelError, SettingError
 from aligner.models.base import SpeechModel
-from aligner.models.checkpoint import open_checkpoint
+from aligner.models.checkpoint import Checkpoint, read_checkpoint
 from aligner.models.families import model_families
+from aligner.models.find import find
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+def open_checkpoint(name: str) -> Checkpoint:
+    """Find a checkpoint and read what its files say; no tensors yet.
+
+    Parameters
+    ----------
+    name : str
+        See `aligner.models.find.find`.
+
+    Raises
+    ------
+    ModelError
+        Not found, or not a checkpoint.
+    """
+    return read_checkpoint(find(name), name)
 
 
 def load_model(

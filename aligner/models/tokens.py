@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 from aligner.core import Tokens, WordSpan
 from aligner.errors import ModelError, SettingError
 from aligner.models import known
-from aligner.models.find import EMBEDDED
-from aligner.text.clusters import clusters
-from aligner.text.marks import UNSPACED_LANGUAGES, is_punctuation
+from aligner.text.scripts import UNSPACED_LANGUAGES, clusters, is_punctuation
 
 if TYPE_CHECKING:
     import tokenizers
@@ -133,7 +131,7 @@ def _from_parts(folder: Path) -> dict[str, Any]:
 def _of_openai(vocab_size: int) -> dict[str, Any]:
     """`tokenizer.json` of OpenAI's vocabulary with so many tokens."""
     if vocab_size == known.ENGLISH_VOCABULARY:
-        found: dict[str, Any] = json.loads((EMBEDDED / "tokenizer.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads((known.EMBEDDED / "tokenizer.json").read_text(encoding="utf-8"))
         return found
     n_languages = vocab_size - 51865 + 99
     if vocab_size not in known.VOCABULARIES:

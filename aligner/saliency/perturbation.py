@@ -13,7 +13,6 @@ from aligner.core import SaliencyMap
 from aligner.errors import SettingError
 from aligner.saliency.base import Request
 from aligner.saliency.masks import Estimate, draw, split_half
-from aligner.saliency.score import kl_divergence
 
 BATCH = 16  # masks per forward pass; larger batches leave the cache and gain nothing on a CPU
 CHECK = 512  # masks between two looks at the convergence
@@ -117,3 +116,27 @@ def occlude_features(
         return request.model.token_log_probs(states, request.tokens, request.language)
 
     return occlude(request, partitions, probability, hears.feature_duration, log_probs, most)
+
+
+def kl_divergence(original: torch.Tensor, perturbed: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence of token distributions, KL(original || perturbed), in nats.
+
+    Computed from log-probabilities, so that probabilities of zero do no harm.
+
+    Parameters
+    ----------
+    original : float32 tensor, shape (rows, vocabulary)
+        Log-softmax.
+    perturbed : float32 tensor, shape (batch, rows, vocabulary)
+
+    Returns
+    -------
+    float32 tensor, shape (batch, rows)
+
+    References
+    ----------
+    Fucci et al., arXiv 2411.01710, and Papi et al., arXiv 2509.18010, section 4.3.
+    """
+    weights = original.exp()
+    own = (weights * original).sum(-1)
+    return own - torch.einsum("rv,brv->br", weights, perturbed)

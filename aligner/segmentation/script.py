@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aligner.text.clusters import clusters
-from aligner.text.marks import UNSPACED_LANGUAGES
+from aligner.text.scripts import UNSPACED_LANGUAGES, clusters
 from aligner.text.transcript import sentences
 
 

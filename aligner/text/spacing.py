@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from aligner.core import Word
 from aligner.text.matching import letters, places
-
-_UNSPACED = ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "THAI", "LAO", "MYANMAR", "KHMER")
-
-
-def _decides(character: str) -> bool:
-    """Whether a character tells about spaces: letters do, and the wide punctuation of CJK text."""
-    wide = unicodedata.category(character)[0] == "P" and unicodedata.east_asian_width(character) in "WF"
-    return wide or character.isalpha()
-
-
-def unspaced(text: str) -> bool:
-    """Whether a text begins in a script written without spaces between words."""
-    first = next(filter(_decides, text), "")
-    return bool(first) and (not first.isalpha() or unicodedata.name(first, "").startswith(_UNSPACED))
-
-
-def separator(before: str, after: str) -> str:
-    """What stands between two words by their scripts: a space, or nothing.
-
-    Examples
-    --------
-    >>> separator("Hello,", "world"), separator("你好。", "世"), separator("你", "Bob")
-    (' ', '', ' ')
-    """
-    return "" if unspaced(before[::-1]) and unspaced(after) else " "
+from aligner.text.scripts import separator
 
 
 def gap(before: Word, after: Word) -> str:

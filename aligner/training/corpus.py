@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aligner.audio.file import of_file
 from aligner.audio.read import AUDIO_SUFFIXES, duration
-from aligner.audio.recording import of_file
 from aligner.core import Word
 from aligner.errors import InputError
 from aligner.models.base import SpeechModel

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.audio.recording import of_file
+from aligner.audio.file import of_file
 from aligner.core import Audio
 from aligner.files import atomic_write, output_errors
 from aligner.models.base import Encoded, SpeechModel

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aligner.core import Alignment, Word
-from aligner.text.spacing import gap, running, separator
+from aligner.text.scripts import separator
+from aligner.text.spacing import gap, running
 from aligner.writers.base import WriterOptions, formats
 
 

@@ -28,7 +28,7 @@ class Transformers:
 
         Examples
         --------
-        >>> wanted(["model.safetensors.index.json", "model-00001-of-00001.safetensors", "pytorch_model.bin"])
+        >>> Transformers().wanted(["model.safetensors.index.json", "model-00001-of-00001.safetensors", "x.bin"])
         ['model.safetensors.index.json', 'model-00001-of-00001.safetensors']
         """
         for whole in WHOLE:

@@ -1,4 +1,4 @@
-"""Which sound track of a container holds speech."""
+"""A recording that stays in its file, and which of the sound tracks there holds speech."""
 
 from __future__ import annotations
 
@@ -7,12 +7,41 @@ from pathlib import Path
 import numpy as np
 
 from aligner.audio import read
-from aligner.audio.recording import Recording, of_file
+from aligner.audio.recording import Recording
 from aligner.audio.silero import SECONDS
 from aligner.audio.sound import speech_probabilities
 
 _HEARD = 600.0  # seconds of each track that are listened to
 _LEAST = 1.0  # seconds of speech
+
+
+def of_file(path: Path, sample_rate: int, channel: int | None = None, track: int | None = None) -> Recording:
+    """A recording that stays in its file.
+
+    Parameters
+    ----------
+    path : Path
+    sample_rate : int
+        Hz to resample to.
+    channel : int, optional
+        From 0; the mean of all by default.
+    track : int, optional
+        Of a container, from 0 among its sound tracks. By default the first, with a doubt where there are others.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read as audio.
+    """
+    doubts = read.doubts(path, track)
+    if track is None:
+        doubts += track_doubts(path, sample_rate)
+    return Recording(
+        str(path),
+        read.duration(path, track),
+        lambda start, end: read.stream(path, sample_rate, start, end, channel, track),
+        doubts,
+    )
 
 
 def track_doubts(path: Path, sample_rate: int) -> tuple[str, ...]:
