@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,6 +11,7 @@ from aligner.audio.recording import Recording
 from aligner.audio.sound import Sound
 from aligner.audio.speech import Region, speech_regions, windows
 from aligner.models import Encoded, SpeechModel
+from aligner.segmentation.loops import is_loop
 from aligner.text.languages import LANGUAGES, allowed, name_and_code
 from aligner.timing.settings import Settings
 
@@ -19,10 +21,12 @@ SHORT = 12.0  # seconds of a window where the language may change
 _AGREED = 0.8  # probability in two neighbouring windows that changes the language
 _ALONE, _LONG = 0.9, 5.0  # probability in one window of so many seconds that does
 _LEADING = 2.0  # times as likely as the present one: a language that is tried
+_CLOSE = 4.0  # times less likely than the first one by its sound: a language that is tried, too
 _SHORTEST = 2.0  # seconds of a window that it is tried in
+_CHANGE = 3.0  # log odds against a change of language
 
 Probabilities = Mapping[str, float]
-Judge = Callable[[int, str, str], bool]
+Judge = Callable[[int, str, str], float]
 
 
 def likeliest(probabilities: Probabilities, text: str = "") -> tuple[str, float]:
@@ -57,6 +61,32 @@ def unknown_script(text: str, known: Sequence[str], model: str) -> str | None:
         f"the transcript is written as {' or '.join(sorted(LANGUAGES[code].title() for code in possible))} is, which "
         f"model {model} does not know: choose a multilingual one with --model"
     )
+
+
+def evidence(model: SpeechModel, window: Encoded, language: str, probability: float) -> float:
+    """Log probability of a language together with the text that a window makes in it.
+
+    A sum over tokens, not their mean: letters of some scripts take several tokens each, all but the first of which say
+    nothing.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    window : Encoded
+    language : str
+    probability : float
+        Of the language by its sound.
+
+    Returns
+    -------
+    float
+        Minus infinity where there is no text, or one that repeats itself.
+    """
+    heard = model.transcribe([window], language)[0]
+    if not heard.text or is_loop(heard.text) or not probability > 0:
+        return -math.inf
+    tokens = len(model.tokenize(heard.text, "subword", language)) + 1  # and the end
+    return math.log(probability) + tokens * heard.mean_log_prob
 
 
 def language_of(
@@ -101,7 +131,7 @@ class Follower:
     current: str | None = None
     heard: list[tuple[Region, str, float]] = field(default_factory=list)
 
-    def follow(self, windows: Sequence[Region], found: Sequence[Probabilities], reads_better: Judge) -> list[str]:
+    def follow(self, windows: Sequence[Region], found: Sequence[Probabilities], gain: Judge) -> list[str]:
         """Languages of the next windows.
 
         Parameters
@@ -109,9 +139,9 @@ class Follower:
         windows : sequence of Region
         found : sequence of mappings
             Probabilities of languages in each.
-        reads_better : callable
-            (window, language, other) tells whether the window makes better text in a language than in another: asked
-            where another language leads, but not by enough.
+        gain : callable
+            (window, language, other) gives the `evidence` of the other language less that of the first: asked where
+            another one leads, but not by enough, and at first where two are close.
         """
         best = [likeliest(probabilities) for probabilities in found]
         if self.current is None:
@@ -119,13 +149,16 @@ class Follower:
             for region, probabilities in zip(windows, found, strict=True):
                 for code, p in probabilities.items():
                     weights[code] = weights.get(code, 0.0) + p * region.duration
-            self.current = max(weights, key=weights.__getitem__)
+            first, *others = sorted(weights, key=weights.__getitem__, reverse=True)
+            longest = max(range(len(windows)), key=lambda k: windows[k].duration)
+            close = [code for code in others[:1] if _CLOSE * weights[code] > weights[first]]
+            self.current = next((code for code in close if gain(longest, first, code) > 0), first)
         chosen = []
         for k, (region, (code, p)) in enumerate(zip(windows, best, strict=True)):
             agreed = k + 1 < len(best) and best[k + 1][0] == code and min(p, best[k + 1][1]) > _AGREED
             sure = agreed or (p > _ALONE and region.duration > _LONG)
             leads = code != self.current and region.duration > _SHORTEST and p > _LEADING * found[k][self.current]
-            if sure or (leads and reads_better(k, code, self.current)):
+            if sure or (leads and gain(k, self.current, code) > _CHANGE):
                 self.current = code
             chosen.append(self.current)
             self.heard.append((region, self.current, found[k].get(self.current, 0.0)))

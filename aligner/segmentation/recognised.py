@@ -18,7 +18,7 @@ from aligner.audio.speech import Region, silero_regions, speech_regions, uncover
 from aligner.core import Word
 from aligner.models import Encoded, SpeechModel, Transcription
 from aligner.segmentation.joined import Aligned, joined
-from aligner.segmentation.language import FULL, SHORT, Follower
+from aligner.segmentation.language import FULL, SHORT, Follower, evidence
 from aligner.segmentation.loops import is_loop, without_loop
 from aligner.segmentation.passage import Passage
 from aligner.timing.settings import Settings
@@ -28,7 +28,6 @@ _POOR = -1.0  # mean log probability of a text that is tried another way, as in 
 _SILENT = 0.6  # probability of no speech with which a poor text is nothing, likewise
 _FAINT, _WEAK = 0.6, -0.7  # where speech is never likelier than this, a text less likely than that is invented
 _UNSURE = 0.5  # probability of a word that is left out where nothing sounds like speech
-_BETTER = 0.2  # mean log probability by which a text in another language is better
 _SPOKEN = 0.5  # probability of speech, and
 _MISSED = 0.5  # seconds of it that should have had words
 
@@ -90,12 +89,15 @@ class _Hearing:
             assert self.language is not None
             return [self.language] * len(batch)
 
-        def reads_better(k: int, language: str, other: str) -> bool:
-            first, second = (self.model.transcribe([encoded[k]], code)[0] for code in (language, other))
-            return first.mean_log_prob > second.mean_log_prob + _BETTER
-
         found = [self.model.language_probabilities(window) for window in encoded]
-        return self.follower.follow(batch, found, reads_better)
+
+        def gain(k: int, language: str, other: str) -> float:
+            first, second = (
+                evidence(self.model, encoded[k], code, found[k].get(code, 0)) for code in (language, other)
+            )
+            return second - first
+
+        return self.follower.follow(batch, found, gain)
 
     def _transcribed(self, encoded: Sequence[Encoded], languages: Sequence[str]) -> list[Transcription]:
         """Transcripts; a poor one is made with timestamps too, and the better one taken."""

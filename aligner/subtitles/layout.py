@@ -219,7 +219,7 @@ def retimed(
         if times is None:
             end = start + max(cue.end - cue.start, style.gap)
             room = following - style.gap if following is not None else max(duration, end)
-            found.append((start, min(end, room) if room > start else end))
+            found.append((start, min(end, room if room > start else following or end)))
         else:
             found.append(
                 (start, leave(style, start, times[1], style.width(MARKUP.sub("", cue.shown)), following, duration))
