@@ -160,11 +160,29 @@ class SpeechModel(Protocol):
         """Log-softmax (batch, tokens + 1, vocabulary) of teacher-forced passes over encoder states
         (batch, frames, width); row i predicts token i, the last row the end of the text; differentiable."""
 
-    def occluded_log_probs(
-        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
-    ) -> torch.Tensor:
-        """As `token_log_probs(states * keep[..., None], ...)` for states (frames, width) of one window and boolean
-        keep (batch, frames), but free to project the states once."""
+
+class Rereading(Protocol):
+    """How far the predictions of a text move when parts of a window are hidden.
+
+    All else of the window stays as it was encoded: the states of the silence
+    that it is padded with, where there is such. Divergences are those of
+    Kullback and Leibler, of the first predictions from the new ones, in nats,
+    a float32 tensor of shape (batch, tokens + 1).
+    """
+
+    def without_states(self, keep: torch.Tensor) -> torch.Tensor:
+        """With whole encoder states zeroed, those where boolean (batch, frames of real audio) is false."""
+
+    def with_features(self, features: torch.Tensor) -> torch.Tensor:
+        """With other features (batch, feature frames of real audio, channels) before the encoder."""
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """What a `SpeechModel` may also have: a way to read a text again that costs less than passes of the whole."""
+
+    def reread(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> Rereading:
+        """See `Rereading`."""
 
 
 @runtime_checkable

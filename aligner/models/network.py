@@ -112,11 +112,22 @@ class Attention(nn.Module):
         """Keys and values of positions that are looked at."""
         return self.split(self.k_proj(states)), self.split(self.v_proj(states))
 
-    def mixed(self, queries: torch.Tensor, memory: Pair, causal: bool = False) -> torch.Tensor:
-        """Values mixed by attention, projected."""
-        mixed = functional.scaled_dot_product_attention(queries, *memory, is_causal=causal)
+    def mixed(
+        self, queries: torch.Tensor, memory: Pair, causal: bool = False, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Values mixed by attention, projected; what a batch shares may come once, and a bias is added to scores."""
+        batch = max(len(one) for one in (queries, *memory, *(() if bias is None else (bias,))))
+        asked, keys, values = (one.expand(batch, -1, -1, -1) for one in (queries, *memory))
+        mixed = functional.scaled_dot_product_attention(asked, keys, values, attn_mask=bias, is_causal=causal)
         output: torch.Tensor = self.out_proj(mixed.transpose(1, 2).flatten(-2))
         return output
+
+
+def joined(first: Pair, second: Pair) -> Pair:
+    """Keys and values of some positions, then of others that all of a batch share."""
+    batch = len(first[0])
+    keys, values = (torch.cat([a, b.expand(batch, -1, -1, -1)], 2) for a, b in zip(first, second, strict=True))
+    return keys, values
 
 
 class EncoderLayer(nn.Module):
@@ -131,10 +142,13 @@ class EncoderLayer(nn.Module):
         self.fc2 = nn.Linear(inner, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(batch, positions, width) to the same."""
+    def forward(self, hidden: torch.Tensor, others: Pair | None = None) -> torch.Tensor:
+        """(batch, positions, width) to the same; positions may see others, which the whole batch shares."""
         normed = self.self_attn_layer_norm(hidden)
-        hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), self.self_attn.memory(normed))
+        memory = self.self_attn.memory(normed)
+        if others is not None:
+            memory = joined(memory, others)
+        hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), memory)
         return self.fed_forward(hidden)
 
     def fed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -171,15 +185,19 @@ class Encoder(nn.Module):
         (states, layers)
             States (batch, frames, width) after the final norm, and after each layer before it.
         """
-        hidden = functional.gelu(self.conv1(features.transpose(1, 2)))
-        # Frames first in memory too, or every layer after this one works across strides.
-        hidden = functional.gelu(self.conv2(hidden)).transpose(1, 2).contiguous()
-        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
+        hidden = self.heard(features)
         after = []
         for layer in self.layers:
             hidden = layer(hidden)
             after.append(hidden)
         return self.layer_norm(hidden), tuple(after)
+
+    def heard(self, features: torch.Tensor) -> torch.Tensor:
+        """What the first layer gets of features."""
+        hidden = functional.gelu(self.conv1(features.transpose(1, 2)))
+        # Frames first in memory too, or every layer after this one works across strides.
+        hidden = functional.gelu(self.conv2(hidden)).transpose(1, 2).contiguous()
+        return hidden + self.embed_positions.weight[: hidden.shape[1]]
 
 
 class DecoderLayer(EncoderLayer):
@@ -200,9 +218,11 @@ class DecoderLayer(EncoderLayer):
         hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), memory, causal=several)
         return hidden, self.encoder_attn.queries(self.encoder_attn_layer_norm(hidden))
 
-    def answered(self, hidden: torch.Tensor, queries: torch.Tensor, memory: Pair) -> torch.Tensor:
+    def answered(
+        self, hidden: torch.Tensor, queries: torch.Tensor, memory: Pair, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The rest of it."""
-        return self.fed_forward(hidden + self.encoder_attn.mixed(queries, memory))
+        return self.fed_forward(hidden + self.encoder_attn.mixed(queries, memory, bias=bias))
 
 
 class Past:
@@ -258,9 +278,9 @@ class Decoder(nn.Module):
         return embedded + self.embed_positions.weight[first : first + ids.shape[1]]
 
     def forward(
-        self, ids: torch.Tensor, memory: Memory, past: Past | None = None
+        self, ids: torch.Tensor, memory: Memory, past: Past | None = None, bias: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Read tokens.
+        """Read tokens; one text may be read over the memories of many windows.
 
         Parameters
         ----------
@@ -269,6 +289,8 @@ class Decoder(nn.Module):
         memory : Memory
         past : Past, optional
             Grows by these tokens.
+        bias : tensor, shape (batch, 1, 1, frames), optional
+            Added to the scores of cross-attention.
 
         Returns
         -------
@@ -280,7 +302,7 @@ class Decoder(nn.Module):
         for index, (layer, pair) in enumerate(zip(self._layers, memory, strict=True)):
             hidden, looking = layer.looking(hidden, past, index)
             queries.append(looking)
-            hidden = layer.answered(hidden, looking, pair)
+            hidden = layer.answered(hidden, looking, pair, bias)
         if past is not None:
             past.length += ids.shape[1]
         return self.layer_norm(hidden), tuple(queries)

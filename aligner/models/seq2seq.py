@@ -321,12 +321,6 @@ class TransformersModel:
         ).last_hidden_state
         return functional.log_softmax(self._scores(hidden), -1)
 
-    def occluded_log_probs(
-        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
-    ) -> torch.Tensor:
-        """Log-probabilities over one window's states with whole frames zeroed; see `SpeechModel`."""
-        return self.token_log_probs(states * keep[..., None], tokens, language)
-
     def _scores(self, hidden: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.network.get_output_embeddings()(hidden).float()
         return scores

@@ -25,6 +25,7 @@ from aligner.models.checkpoint import Checkpoint
 from aligner.models.decode import Rules, greedy
 from aligner.models.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, mel_filters, padding_value
 from aligner.models.network import Memory, Shape, build, cross_scores
+from aligner.models.rereading import Rereading
 
 _TOGETHER = 8  # a token of so many windows costs little more than of one: the time goes into reading the weights
 _STRIDE = 2  # feature frames per encoder frame
@@ -338,26 +339,13 @@ class WhisperModel:
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-probabilities of teacher-forced passes over a batch of encoder states; see `SpeechModel`."""
-        return self._log_probs(self.network.decoder.memory(states.to(self.dtype)), len(states), tokens, language)
-
-    def occluded_log_probs(
-        self, states: torch.Tensor, keep: torch.Tensor, tokens: Tokens, language: str | None = None
-    ) -> torch.Tensor:
-        """Log-probabilities over one window's states with whole frames zeroed; see `SpeechModel`.
-
-        A zeroed state has the key and the value of the projections' biases, so
-        keys and values are projected once and masked.
-        """
-        shown = keep[:, None, :, None]
-        full = self.network.decoder.memory(states[None].to(self.dtype))
-        empty = self.network.decoder.memory(torch.zeros_like(states[None, :1], dtype=self.dtype))
-        memory = tuple(
-            (torch.where(shown, keys, no_keys), torch.where(shown, values, no_values))
-            for (keys, values), (no_keys, no_values) in zip(full, empty, strict=True)
-        )
-        return self._log_probs(memory, len(keep), tokens, language)
-
-    def _log_probs(self, memory: Memory, batch: int, tokens: Tokens, language: str | None) -> torch.Tensor:
         ids, first = self._forced_ids(tokens, language)
-        hidden, _ = self.network.decoder(ids[:, :-1].expand(batch, -1), memory)
+        hidden, _ = self.network.decoder(ids[:, :-1], self.network.decoder.memory(states.to(self.dtype)))
         return functional.log_softmax(self.network.decoder.scores(hidden[:, first:]), -1)
+
+    def reread(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> Rereading:
+        """A text to be read again over a window of which parts are hidden; see `aligner.models.base.Rereads`."""
+        ids, first = self._forced_ids(tokens, language)
+        missing = round(self.window / self.feature_duration) - len(encoded.features)
+        features = functional.pad(encoded.features, (0, 0, 0, missing), value=padding_value(encoded.features))
+        return Rereading(self.network, features, encoded.states, encoded.frames, ids[:, :-1], first)

@@ -7,7 +7,6 @@ arXiv 2509.18010, section 4.3: p = .7, KL divergence. The encoder runs once.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from aligner.core import SaliencyMap
 from aligner.errors import InputError, SettingError
@@ -30,14 +29,15 @@ def encoder_saliency(request: Request) -> SaliencyMap:
     """
     if request.argument:
         raise SettingError(f"saliency method encoder takes no argument, not {request.argument!r}")
-    states, frames = request.encoded.states, request.frames
+    frames = request.frames
     if frames < 2:
         raise InputError(f"{request.encoded.duration:.3f} s of audio are one encoder frame: nothing to compare it with")
 
-    def log_probs(keep: torch.Tensor) -> torch.Tensor:
-        shown = torch.ones((len(keep), len(states)), dtype=torch.bool, device=states.device)
-        shown[:, :frames] = keep[..., 0]
-        return request.model.occluded_log_probs(states, shown, request.tokens, request.language)
-
     labels = np.arange(frames)[:, None]
-    return occlude(request, [labels], PROBABILITY, request.model.frame_duration, log_probs)
+    return occlude(
+        request,
+        [labels],
+        PROBABILITY,
+        request.model.frame_duration,
+        lambda reading, keep: reading.without_states(keep[..., 0]),
+    )

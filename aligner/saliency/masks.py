@@ -86,10 +86,11 @@ def draw(rng: np.random.Generator, masks: int, segments: int, probability: float
 
 
 def split_half(first: Floats, second: Floats) -> float:
-    """Correlation of two maps made from separate masks.
+    """Correlation of two maps made from separate masks, as maps are compared with attention.
 
-    The end row is left out and each row centred first: that some tokens have
-    larger scores than others repeats at once and says nothing about time.
+    The end row is left out and each row standardised first: that some tokens
+    have larger scores than others repeats at once and says nothing about time,
+    and rows of small scores, which are the noisiest, count as much as others.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ def split_half(first: Floats, second: Floats) -> float:
         Pearson; 0 where a map is constant.
     """
     a, b = (m[:-1].reshape(len(m) - 1, -1) for m in (first, second))
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    a, b = (m - m.mean(1, keepdims=True) for m in (a, b))
+    scales = [np.sqrt((m**2).mean(1, keepdims=True)) for m in (a, b)]
+    a, b = (np.divide(m, scale, out=np.zeros_like(m), where=scale > 0) for m, scale in zip((a, b), scales, strict=True))
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float((a * b).sum()) / scale if scale > 0 else 0.0

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from aligner.core import SaliencyMap
 from aligner.errors import SettingError
+from aligner.models.base import Rereading
 from aligner.saliency.base import Request
 from aligner.saliency.masks import Estimate, draw, split_half
+from aligner.saliency.reading import reread
 
-BATCH = 16  # masks per forward pass; larger batches leave the cache and gain nothing on a CPU
+BATCH = 32  # masks per forward pass; larger batches leave the cache and gain nothing on a CPU
 CHECK = 512  # masks between two looks at the convergence
 MOST_MASKS = 20_000
 
 _log = logging.getLogger("aligner.saliency")
 
-LogProbs = Callable[[torch.Tensor], torch.Tensor]
+Reads = Callable[[Rereading, torch.Tensor], torch.Tensor]
 
 
 def occlude(
@@ -28,7 +30,7 @@ def occlude(
     partitions: Sequence[NDArray[np.intp]],
     probability: float,
     frame_duration: float,
-    log_probs: LogProbs,
+    reads: Reads,
     most: int = MOST_MASKS,
 ) -> SaliencyMap:
     """Estimate what each segment is worth to each token.
@@ -42,8 +44,8 @@ def occlude(
         That a mask drops a segment.
     frame_duration : float
         Seconds per frame of the partitions.
-    log_probs : callable
-        From bool tensor keep, (batch, frames, channels), to log-probabilities (batch, rows, vocabulary).
+    reads : callable
+        From a `Rereading` and a bool tensor keep, (batch, frames, channels), to divergences (batch, rows).
     most : int
         Masks after which drawing stops though the map has not converged.
 
@@ -72,7 +74,7 @@ def occlude(
     wanted = request.masks or most
     drawn, due = 0, CHECK
     with torch.inference_mode():
-        original = log_probs(torch.ones((1, *partitions[0].shape), dtype=torch.bool, device=device))[0]
+        reading = reread(request.model, request.encoded, request.tokens, request.language)
         turn = 0
         while drawn < wanted:
             part, half = turn % n_parts, turn // n_parts % 2
@@ -80,7 +82,7 @@ def occlude(
             count = min(BATCH, max(1, wanted // (2 * n_parts)), wanted - drawn)
             dropped = draw(rng, count, sizes[part], probability)
             keep = ~torch.from_numpy(dropped).to(device)[:, index[part]]
-            scores = kl_divergence(original, log_probs(keep)).double().cpu().numpy()
+            scores = reads(reading, keep).double().cpu().numpy()
             halves[half][part].add(dropped, scores)
             drawn, turn = drawn + count, turn + 1
             if request.masks is None and turn % (2 * n_parts) == 0 and drawn >= due:
@@ -111,32 +113,7 @@ def occlude_features(
     """`occlude` on the features, hidden cells replaced by the fill; the padding is never touched."""
     hears, features, filling = request.spectrogram(), request.encoded.features, request.filling()
 
-    def log_probs(keep: torch.Tensor) -> torch.Tensor:
-        states = hears.encode_features(torch.where(keep, features, filling))
-        return request.model.token_log_probs(states, request.tokens, request.language)
+    def reads(reading: Rereading, keep: torch.Tensor) -> torch.Tensor:
+        return reading.with_features(torch.where(keep, features, filling))
 
-    return occlude(request, partitions, probability, hears.feature_duration, log_probs, most)
-
-
-def kl_divergence(original: torch.Tensor, perturbed: torch.Tensor) -> torch.Tensor:
-    """Kullback-Leibler divergence of token distributions, KL(original || perturbed), in nats.
-
-    Computed from log-probabilities, so that probabilities of zero do no harm.
-
-    Parameters
-    ----------
-    original : float32 tensor, shape (rows, vocabulary)
-        Log-softmax.
-    perturbed : float32 tensor, shape (batch, rows, vocabulary)
-
-    Returns
-    -------
-    float32 tensor, shape (batch, rows)
-
-    References
-    ----------
-    Fucci et al., arXiv 2411.01710, and Papi et al., arXiv 2509.18010, section 4.3.
-    """
-    weights = original.exp()
-    own = (weights * original).sum(-1)
-    return own - torch.einsum("rv,brv->br", weights, perturbed)
+    return occlude(request, partitions, probability, hears.feature_duration, reads, most)
