@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from aligner.core import Alignment, Audio, SaliencyMap, TokenFrameMap, Tokens, Word
 from aligner.errors import InputError, SettingError
+from eval.pages import template
 
-TEMPLATES = Path(__file__).parent / "templates"
 DIFFERENCE_RANGE = 3.0  # standard deviations shown at full colour
 DECIMALS = 4  # of seconds
 
@@ -260,14 +260,10 @@ def render(explanation: Explanation) -> str:
     Raises
     ------
     SettingError
-        jinja2 is not installed.
+        The extra `eval` is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader
-    except ImportError:
-        raise SettingError("align-eval explain needs jinja2: pip install 'cross-attention-aligner[eval]'") from None
-    template = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("explain.html")
-    return template.render(data=page_data(explanation), difference_range=DIFFERENCE_RANGE)
+    page: str = template("explain.html").render(data=page_data(explanation), difference_range=DIFFERENCE_RANGE)
+    return page
 
 
 @click.command("explain")

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from aligner.errors import InputError, SettingError
+from aligner.errors import InputError
 from aligner.files import atomic_write
 from aligner.metrics import interval, paired_difference
 from eval import gap_findings as findings
+from eval.pages import template
 from eval.scoring import as_csv
 
 TITLES = {
@@ -76,24 +77,14 @@ def write_page(folder: Path, output: Path) -> list[Path]:
     SettingError
         The extra `eval` is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader
-    except ModuleNotFoundError as error:
-        raise SettingError(
-            f"reports need {error.name}: install the extra with pip install 'cross-attention-aligner[eval]'"
-        ) from None
+    page = template("gap.html", cells=cells_of)
     try:
         result = json.loads((folder / "gap.json").read_text(encoding="utf-8"))
         plots = _plots(result["tables"], list(result["provenance"]["methods"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'gap.json'} is not a study of align-eval gap: {error}") from error
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True
-    )
-    environment.filters["cells"] = cells_of
-    page = environment.get_template("gap.html").render(result=result, plots=plots, titles=TITLES)
     with atomic_write(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page.render(result=result, plots=plots, titles=TITLES), encoding="utf-8")
     return [output]
 
 
@@ -179,9 +170,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _plots(tables: Mapping[str, list[dict[str, Any]]], methods: Sequence[str]) -> dict[str, str]:
     """SVG by file name."""
-    from eval.plots import COLOURS, _figure, _svg  # the study shares the report's look
+    from eval.plots import COLOURS, panels, svg  # the study shares the report's look
 
-    figure, axis = _figure(7.6, 0.8 + 0.24 * len(tables["timing"]))
+    figure, axis = panels(7.6, 0.8 + 0.24 * len(tables["timing"]))
     for k, row in enumerate(reversed(tables["timing"])):
         colour = COLOURS[0] if row["source"] == "attention" else COLOURS[4]
         axis.plot([row["error_ms_low"], row["error_ms_high"]], [k, k], color=colour, linewidth=2.5, alpha=0.5)
@@ -192,8 +183,8 @@ def _plots(tables: Mapping[str, list[dict[str, Any]]], methods: Sequence[str]) -
     axis.minorticks_off()
     axis.set_xlabel("mean boundary error (ms); line: 95 % interval")
     axis.grid(axis="x", alpha=0.3)
-    found = {"timing.svg": _svg(figure, "boundary error by source")}
-    figure, axes = _figure(3.2 * len(methods), 3.2, 1, len(methods), sharey=True, squeeze=False)
+    found = {"timing.svg": svg(figure, "boundary error by source")}
+    figure, axes = panels(3.2 * len(methods), 3.2, 1, len(methods), sharey=True, squeeze=False)
     kinds = {"head": COLOURS[1], "aggregate": COLOURS[2]}
     for panel, method in zip(axes[0], methods, strict=True):
         for kind, colour in kinds.items():
@@ -204,5 +195,5 @@ def _plots(tables: Mapping[str, list[dict[str, Any]]], methods: Sequence[str]) -
         panel.grid(alpha=0.25)
     axes[0][0].set_ylabel("boundary error (ms)")
     axes[0][-1].legend(fontsize=7)
-    found["heads.svg"] = _svg(figure, "correlation with saliency against timing error, per head and set")
+    found["heads.svg"] = svg(figure, "correlation with saliency against timing error, per head and set")
     return found

@@ -33,7 +33,7 @@ FAMILY_COLOURS = {
 }
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Any, Any]:
+def panels(width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Any, Any]:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -52,7 +52,7 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **sett
     return pyplot.subplots(rows, columns, figsize=(width, height), **settings)
 
 
-def _svg(figure: Any, label: str) -> str:
+def svg(figure: Any, label: str) -> str:
     from matplotlib import pyplot
 
     handle = io.StringIO()
@@ -78,7 +78,7 @@ def intervals(rows: Sequence[tuple[str, str, Interval]], unit: str = "ms") -> st
     ----------
     rows : sequence of (name, family, Interval in seconds)
     """
-    figure, axes = _figure(7.6, 0.6 + 0.27 * len(rows))
+    figure, axes = panels(7.6, 0.6 + 0.27 * len(rows))
     for k, (_, family, found) in enumerate(rows):
         colour = FAMILY_COLOURS.get(family, "#555555")
         axes.plot([1000 * found.low, 1000 * found.high], [k, k], color=colour, linewidth=2.5, alpha=0.55)
@@ -96,7 +96,7 @@ def intervals(rows: Sequence[tuple[str, str, Interval]], unit: str = "ms") -> st
     axes.set_xlim(left=0)
     axes.set_xlabel(f"micro boundary error ({unit}), mean of onsets and offsets; line: 95 % interval")
     axes.grid(axis="x", alpha=0.3)
-    return _svg(figure, "boundary error of the main systems with intervals")
+    return svg(figure, "boundary error of the main systems with intervals")
 
 
 def heat_maps(onset: NDArray[np.float64], offset: NDArray[np.float64]) -> str:
@@ -112,7 +112,7 @@ def heat_maps(onset: NDArray[np.float64], offset: NDArray[np.float64]) -> str:
 
     layers, columns = onset.shape
     cell = 0.52 if columns <= 10 else 0.36
-    figure, axes = _figure(min(11.0, 1.8 + 2 * cell * (columns + 1.2)), 1.2 + cell * layers, 1, 2, squeeze=False)
+    figure, axes = panels(min(11.0, 1.8 + 2 * cell * (columns + 1.2)), 1.2 + cell * layers, 1, 2, squeeze=False)
     both = 1000 * np.stack([onset, offset])
     low, high = np.nanmin(both), np.nanmax(both)
     for axis, values, title in zip(axes[0], both, ("onset", "offset"), strict=True):
@@ -137,7 +137,7 @@ def heat_maps(onset: NDArray[np.float64], offset: NDArray[np.float64]) -> str:
         axis.set_title(f"{title}, mean absolute error (ms)", fontsize=9)
         bar = figure.colorbar(image, ax=axis, shrink=0.9, ticks=LogLocator(subs=(1, 2, 5)), format="%d")
         bar.minorticks_off()
-    return _svg(figure, "timing error of every head")
+    return svg(figure, "timing error of every head")
 
 
 def cumulative(errors: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> str:
@@ -147,7 +147,7 @@ def cumulative(errors: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float6
     ----------
     errors : mapping of name to (onset, offset) signed errors in seconds
     """
-    figure, axes = _figure(9.6, 3.2, 1, 2, sharey=True)
+    figure, axes = panels(9.6, 3.2, 1, 2, sharey=True)
     grid = np.linspace(0, 0.25, 251)
     for side, (axis, title) in enumerate(zip(axes, ("onset", "offset"), strict=True)):
         for k, (name, both) in enumerate(errors.items()):
@@ -161,12 +161,12 @@ def cumulative(errors: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float6
         axis.grid(alpha=0.25)
     axes[0].set_ylabel("share of matched words (%)")
     axes[1].legend(loc="lower right", fontsize=8)
-    return _svg(figure, "cumulative error curves")
+    return svg(figure, "cumulative error curves")
 
 
 def distributions(errors: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> str:
     """Histograms of signed errors, onset and offset."""
-    figure, axes = _figure(9.6, 3.0, 1, 2, sharey=True)
+    figure, axes = panels(9.6, 3.0, 1, 2, sharey=True)
     bins = np.arange(-0.205, 0.2051, 0.01)
     for side, (axis, title) in enumerate(zip(axes, ("onset", "offset"), strict=True)):
         for k, (name, both) in enumerate(errors.items()):
@@ -185,7 +185,7 @@ def distributions(errors: Mapping[str, tuple[NDArray[np.float64], NDArray[np.flo
         axis.legend(loc="upper left", fontsize=7, frameon=False)
     axes[0].set_ylabel("share of matched words (%)")
     axes[0].set_ylim(top=axes[0].get_ylim()[1] * 1.45)
-    return _svg(figure, "distributions of signed errors")
+    return svg(figure, "distributions of signed errors")
 
 
 def onset_against_offset(rows: Sequence[tuple[str, str, float, float]], named: Sequence[str]) -> str:
@@ -200,7 +200,7 @@ def onset_against_offset(rows: Sequence[tuple[str, str, float, float]], named: S
     """
     from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
-    figure, axis = _figure(7.4, 5.0)
+    figure, axis = panels(7.4, 5.0)
     x, y = (1000 * np.array([row[k] for row in rows]) for k in (2, 3))
     low, high = 0.9 * min(x.min(), y.min()), 1.15 * max(x.max(), y.max())
     for family in dict.fromkeys(row[1] for row in rows):
@@ -227,7 +227,7 @@ def onset_against_offset(rows: Sequence[tuple[str, str, float, float]], named: S
     axis.set_xlabel("onset, mean absolute error (ms)")
     axis.set_ylabel("offset, mean absolute error (ms)")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
-    return _svg(figure, "onset error against offset error of every system")
+    return svg(figure, "onset error against offset error of every system")
 
 
 def factors(tables: Mapping[str, Mapping[str, Sequence[tuple[str, int, Interval]]]]) -> str:
@@ -237,7 +237,7 @@ def factors(tables: Mapping[str, Mapping[str, Sequence[tuple[str, int, Interval]
     ----------
     tables : mapping of property to mapping of system to (category, words, Interval in seconds)
     """
-    figure, axes = _figure(10.4, 3.1 * -(-len(tables) // 2), -(-len(tables) // 2), 2, squeeze=False)
+    figure, axes = panels(10.4, 3.1 * -(-len(tables) // 2), -(-len(tables) // 2), 2, squeeze=False)
     for axis, (title, systems) in zip(axes.flat, tables.items(), strict=False):
         for k, (name, rows) in enumerate(systems.items()):
             where = np.arange(len(rows)) + (k - (len(systems) - 1) / 2) * 0.22
@@ -255,7 +255,7 @@ def factors(tables: Mapping[str, Mapping[str, Sequence[tuple[str, int, Interval]
     for axis in list(axes.flat)[len(tables) :]:
         axis.set_visible(False)
     axes.flat[0].legend(fontsize=7, frameon=False)
-    return _svg(figure, "error by properties of the words")
+    return svg(figure, "error by properties of the words")
 
 
 def attention_picture(
@@ -280,7 +280,7 @@ def attention_picture(
     rows, frames = evidence.shape
     duration = frames * frame_duration
     height = min(10.0, 1.6 + 0.1 * rows)
-    figure, (words, axis) = _figure(
+    figure, (words, axis) = panels(
         10.4, height, 2, 1, sharex=True, gridspec_kw={"height_ratios": [0.75, max(1.0, height - 1.2)]}
     )
     for line, (name, found, colour) in enumerate((("gold", reference, "#1b9e77"), ("aligned", estimated, "#d95f02"))):

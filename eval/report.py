@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.errors import InputError, SettingError
+from aligner.errors import InputError
 from aligner.metrics import Interval, paired_difference
 from eval import plots
 from eval.breakdown import breakdown
@@ -19,11 +19,11 @@ from eval.columns import cells
 from eval.compare import paired_errors
 from eval.crossvalidation import NAME as CROSS_VALIDATED
 from eval.crossvalidation import NOT_CHOSEN
+from eval.pages import template
 from eval.scoring import SystemScores, as_csv, ranked, score
 from eval.systems import System, read_systems
 from eval.worst import worst_recordings
 
-TEMPLATES = Path(__file__).parent / "templates"
 REFERENCE_SYSTEMS = ("default", CROSS_VALIDATED, "openai", "uniform")
 
 
@@ -88,13 +88,7 @@ def write_report(results: Sequence[Path], output: Path) -> list[Path]:
     """
     from aligner.files import atomic_write
 
-    try:
-        import matplotlib  # noqa: F401
-        from jinja2 import Environment, FileSystemLoader
-    except ModuleNotFoundError as error:
-        raise SettingError(
-            f"reports need {error.name}: install the extra with pip install 'cross-attention-aligner[eval]'"
-        ) from None
+    page = template("report.html", ms=_milliseconds, percent=_percent)
     folders = list(runs_in(results))
     written = [output]
     sections = []
@@ -108,13 +102,9 @@ def write_report(results: Sequence[Path], output: Path) -> list[Path]:
                 temporary.write_text(text, encoding="utf-8")
             written.append(path)
         section["tables"] = [path.name for path in written[-len(tables) :]]
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["ms"] = _milliseconds
-    environment.filters["percent"] = lambda share: "–" if share != share else f"{100 * share:.1f}"
     command = f"align-eval report {' '.join(map(str, results))} -o {output}"
-    page = environment.get_template("report.html").render(sections=sections, command=command)
     with atomic_write(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page.render(sections=sections, command=command), encoding="utf-8")
     return written
 
 
@@ -133,6 +123,10 @@ def runs_in(results: Sequence[Path]) -> Iterable[Path]:
                 f"{folder} holds no finished run (no systems/*.json): give the folder of align-eval run -o"
             )
         yield from inner
+
+
+def _percent(share: float) -> str:
+    return "–" if share != share else f"{100 * share:.1f}"
 
 
 def _milliseconds(value: float | Interval) -> str:

@@ -15,7 +15,9 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from aligner import load_model
+from aligner.command import journal
 from aligner.command.cli import main as align_main
+from aligner.command.plan import plan
 from aligner.core import Audio, Word
 from aligner.errors import InputError
 from aligner.models.base import Encoded, SpeechModel
@@ -267,14 +269,18 @@ def test_another_language_is_taught_and_used(
     assert refused.exit_code == 1 and "is another checkpoint" in refused.output
 
 
-def test_an_output_is_made_again_when_the_head_has_changed(talks: Path, tmp_path: Path) -> None:
-    from aligner.command.journal import _head
-
+def test_an_output_is_made_again_when_the_head_has_changed(tmp_path: Path) -> None:
+    talk = Path(__file__).parents[1] / "data" / "samples" / "carrots.flac"
     file = tmp_path / "a.head"
-    file.write_bytes(b"one")
-    first = _head(str(file))
-    file.write_bytes(b"two")
-    assert _head(str(file)) != first and _head(None) is None
+
+    def key(content: bytes) -> str:
+        file.write_bytes(content)
+        options = align_main.make_context("align", [str(talk), "--head", str(file)]).params
+        todo = plan(options.pop("audio"), options.pop("manifest"), options)
+        return journal.key(todo, todo.jobs[0], None)
+
+    shipped, other = ((HEADS / f"{name}.safetensors").read_bytes() for name in ("tiny.en", "base"))
+    assert key(shipped) != key(other) and key(shipped) == key(shipped)
 
 
 def test_too_little_speech_is_refused(talks: Path, tmp_path: Path) -> None:

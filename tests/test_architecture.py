@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +109,25 @@ def test_no_module_is_too_long_to_read_at_once() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > LONGEST
     }
     assert not long, f"over {LONGEST} lines: {long}"
+
+
+def test_modules_and_tests_use_public_names_of_each_other() -> None:
+    """What begins with an underscore may change with its module."""
+    ours = ("aligner", "eval", "benchmarks")
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}  {other}"
+        for package in (*ours, "tests")
+        for path in modules(package).values()
+        for line, other in imported(path)
+        if other.split(".")[0] in ours and any(re.match("_[a-z]", part) for part in other.split("."))
+    ]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+def test_the_plan_of_the_house_stays_simple() -> None:
+    """Rooms of aligner/ and arrows between them; before they were laid out there were 41 and 146."""
+    known = modules("aligner")
+    rooms = {room(name) for name in known} - {"", "__main__"}
+    arrows = {(room(name), room(other)) for name, path in known.items() for _, other in imported(path)}
+    between = {(one, other) for one, other in arrows if one != other and {one, other} <= rooms}
+    assert len(rooms) <= 2 / 3 * 41 and len(between) <= 2 / 3 * 146

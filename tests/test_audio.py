@@ -262,7 +262,9 @@ def test_decoded_copies_are_removed_when_nobody_reads_them(tmp_path: Path, monke
     monkeypatch.setattr(audio.tempfile, "tempdir", str(copies))
     read_audio(path)
     assert len(list(copies.iterdir())) == 1
-    audio._source.cache_clear()
+    for number in range(4):  # as many descriptions as are kept
+        soundfile.write(tmp_path / f"{number}.wav", wave(0.1), RATE)
+        read_audio(tmp_path / f"{number}.wav")
     assert list(copies.iterdir()) == []
 
 

@@ -279,9 +279,9 @@ def test_another_table_of_that_name_is_no_summary(talks: Path, tmp_path: Path) -
 WORKERS = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from aligner.command.batch import _leave_with_parent
+from aligner.command.batch import leave_with_parent
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=leave_with_parent)
     print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(60)
 """

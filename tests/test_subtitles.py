@@ -102,7 +102,7 @@ def brute_force(layout: Layout) -> float:
     count = len(layout.words)
     best = [0.0] + [float("inf")] * count
     for stop in range(1, count + 1):
-        best[stop] = min(best[start] + layout._price(start, stop) for start in range(stop))
+        best[stop] = min(best[start] + layout.price(start, stop) for start in range(stop))
     return best[count]
 
 
@@ -111,7 +111,7 @@ def brute_force(layout: Layout) -> float:
 def test_no_division_into_subtitles_costs_less(texts: list[str]) -> None:
     words = spoken(" ".join(texts))
     layout = Layout(words, style("en", max_chars=12), frozenset(), words[-1].end + 3)
-    chosen = sum(layout._price(block.words.start, block.words.stop) for block in layout.blocks())
+    chosen = sum(layout.price(block.words.start, block.words.stop) for block in layout.blocks())
     assert chosen == pytest.approx(brute_force(layout))
 
 

@@ -267,11 +267,11 @@ def _rows(plan: Plan, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, 
 
 
 def _start_worker(modules: tuple[str, ...]) -> None:
-    _leave_with_parent()
+    leave_with_parent()
     plugins.load(modules)
 
 
-def _leave_with_parent() -> None:
+def leave_with_parent() -> None:
     """On Ctrl-C a worker unwinds, removing what is half-written, and says nothing; a killed batch leaves no workers."""
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     parent = multiprocessing.parent_process()

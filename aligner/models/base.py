@@ -6,8 +6,8 @@ attention, timing and saliency. Torch is imported by the adapters, not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aligner.core import AttentionMap, Audio, Tokens
@@ -67,23 +67,37 @@ class Transcription:
     no_speech: float
 
 
-class ForcedPass(Protocol):
+@dataclass(frozen=True, eq=False)
+class ForcedPass:
     """What one teacher-forced pass of a text over a window shows.
 
     Attributes
     ----------
     attention : AttentionMap
         Cross-attention of every layer and head.
+    ids : tuple of int
+        Text tokens.
+    scores : callable
+        Returns a float tensor (tokens, vocabulary): the decoder's scores for each text token, special ones left out.
     """
 
-    @property
-    def attention(self) -> AttentionMap: ...
+    attention: AttentionMap
+    ids: tuple[int, ...]
+    scores: Callable[[], torch.Tensor] = field(repr=False)
 
     def probabilities(self) -> NDArray[np.float64]:
         """Probability of each text token, shape (tokens,); costs the output layer, so only when it is asked for.
 
         Among text tokens alone, as openai-whisper's `find_alignment`: that the text goes on is given.
         """
+        import torch
+
+        with torch.inference_mode():
+            scores = self.scores()
+            wanted = torch.tensor(self.ids, dtype=torch.long, device=scores.device)
+            chosen = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1)
+        result: NDArray[np.float64] = chosen.double().exp().cpu().numpy()
+        return result
 
 
 class SpeechModel(Protocol):

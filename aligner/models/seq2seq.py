@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +22,7 @@ from aligner.core import AttentionMap, Audio, Tokens
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.guard import import_torchaudio
 from aligner.models import tokens as words
-from aligner.models.base import Encoded, Transcription
+from aligner.models.base import Encoded, ForcedPass, Transcription
 from aligner.models.checkpoint import Checkpoint
 
 WINDOW = 30.0  # seconds; these encoders take any length, and have learned from clips of at most about this
@@ -92,22 +91,6 @@ class Pieces:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
-
-@dataclass(frozen=True, eq=False)
-class _ForcedPass:
-    """See `aligner.models.base.ForcedPass`; `scores` (tokens, vocabulary) hold no special token."""
-
-    attention: AttentionMap
-    scores: torch.Tensor
-    tokens: Tokens
-
-    def probabilities(self) -> NDArray[np.float64]:
-        """Probability of each text token, shape (tokens,)."""
-        wanted = torch.tensor(self.tokens.ids, dtype=torch.long, device=self.scores.device)
-        chosen = self.scores.gather(1, wanted[:, None])[:, 0] - self.scores.logsumexp(1)
-        result: NDArray[np.float64] = chosen.double().exp().cpu().numpy()
-        return result
 
 
 class TransformersModel:
@@ -287,7 +270,7 @@ class TransformersModel:
         start, end = self._special["decoder_start_token_id"], self._special["eos_token_id"]
         return torch.tensor([[start, *tokens.ids, end]], device=self.device)
 
-    def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> _ForcedPass:
+    def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> ForcedPass:
         """One teacher-forced pass; see `SpeechModel`.
 
         Raises
@@ -307,7 +290,9 @@ class TransformersModel:
             raise ModelError(f"model {self.name!r}: its attention has the shape {tuple(weights.shape)}")
         # Scores are known up to a constant of each row, which no softmax sees.
         logits = weights.clamp(min=torch.finfo(torch.float32).tiny).log().cpu().numpy()
-        return _ForcedPass(AttentionMap(logits, encoded.frames, self.frame_duration, suffix=1), scores, tokens)
+        return ForcedPass(
+            AttentionMap(logits, encoded.frames, self.frame_duration, suffix=1), tokens.ids, lambda: scores
+        )
 
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
         """Cross-attention of one teacher-forced pass; see `SpeechModel`."""

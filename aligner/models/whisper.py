@@ -11,16 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from aligner.core import AttentionMap, Audio, Tokens
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.models import known
 from aligner.models import tokens as words
-from aligner.models.base import Encoded, Transcription
+from aligner.models.base import Encoded, ForcedPass, Transcription
 from aligner.models.checkpoint import Checkpoint
 from aligner.models.decode import Rules, greedy
 from aligner.models.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, mel_filters, padding_value
@@ -80,32 +78,6 @@ class Special:
             languages=codes if multilingual and tasks else {},
             tasks=tasks if multilingual and codes else {},
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _ForcedPass:
-    """See `aligner.models.base.ForcedPass`.
-
-    Attributes
-    ----------
-    attention : AttentionMap
-    hidden : tensor, shape (tokens, width)
-        Decoder output in the rows that predict the tokens.
-    """
-
-    attention: AttentionMap
-    hidden: torch.Tensor
-    tokens: Tokens
-    model: WhisperModel
-
-    def probabilities(self) -> NDArray[np.float64]:
-        """Probability of each text token; see `aligner.models.base.ForcedPass`."""
-        with torch.inference_mode():
-            scores = self.model.network.decoder.scores(self.hidden)[:, : self.model.special.end]
-            wanted = torch.tensor(self.tokens.ids, dtype=torch.long, device=scores.device)
-            chosen = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1)
-        result: NDArray[np.float64] = chosen.double().exp().cpu().numpy()
-        return result
 
 
 class WhisperModel:
@@ -315,7 +287,7 @@ class WhisperModel:
         logits = torch.cat([cross_scores(query, keys) for query, (keys, _) in zip(queries, memory, strict=True)])
         return AttentionMap(logits.cpu().numpy(), encoded.frames, self.frame_duration, prefix=first, suffix=1)
 
-    def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> _ForcedPass:
+    def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> ForcedPass:
         """One teacher-forced pass; see `SpeechModel`.
 
         Raises
@@ -328,7 +300,8 @@ class WhisperModel:
             memory = self.network.decoder.memory(encoded.states[None])
             hidden, queries = self.network.decoder(ids, memory)
             attention = self._attention(queries, memory, encoded, first)
-        return _ForcedPass(attention, hidden[0, first : first + len(tokens)], tokens, self)
+        text = hidden[0, first : first + len(tokens)]
+        return ForcedPass(attention, tokens.ids, lambda: self.network.decoder.scores(text)[:, : self.special.end])
 
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
         """Cross-attention scores of one teacher-forced pass, which ends where they are known; see `SpeechModel`."""

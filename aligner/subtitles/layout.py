@@ -116,8 +116,8 @@ class Layout:
             self.duration,
         )
 
-    def _price(self, start: int, stop: int) -> float:
-        """Cost of a subtitle; infinite where its words do not fit."""
+    def price(self, start: int, stop: int) -> float:
+        """Cost of the words from `start` up to `stop` as one subtitle; infinite where they do not fit."""
         style, words = self.style, self.words
         laid = self.lines(start, stop)
         if laid is None:
@@ -149,7 +149,7 @@ class Layout:
                     or self.width(start, stop) > room
                 ):
                     break
-                price = best[start] + self._price(start, stop)
+                price = best[start] + self.price(start, stop)
                 if price < least:
                     least, where = price, start
             best.append(least)

@@ -11,7 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 from aligner.errors import SettingError
 from aligner.registry import Registry
@@ -96,13 +97,11 @@ def _looked_up(word: str) -> tuple[tuple[str, ...], ...]:
 def letters(language: str) -> Speller:
     """Letters of the language's script, marks taken off, Hangul taken apart."""
 
-    @lru_cache(maxsize=65536)
-    def say(word: str) -> tuple[tuple[str, ...], ...]:
+    def spell(word: str) -> tuple[str, ...]:
         plain = unicodedata.normalize("NFKD", spoken_form(word, language).casefold())
-        spelled = tuple(c for c in plain if c.isalpha() or unicodedata.category(c) == "Mc")
-        return (spelled,) if spelled else ()
+        return tuple(c for c in plain if c.isalpha() or unicodedata.category(c) == "Mc")
 
-    return say
+    return _one_way(spell)
 
 
 @spellers.register("pinyin")
@@ -114,21 +113,18 @@ def pinyin(language: str = "zh") -> Speller:
     SettingError
         The package is not installed.
     """
-    try:
-        from pypinyin import Style, lazy_pinyin
-    except ImportError:
-        raise _missing("pypinyin") from None
+    package = _romaniser("pypinyin")
 
-    @lru_cache(maxsize=65536)
-    def say(word: str) -> tuple[tuple[str, ...], ...]:
+    def spell(word: str) -> tuple[str, ...]:
         spoken = spoken_form(word, language).replace(" ", "")
         kept = "".join(c for c in spoken if c.isalpha())
-        starts = lazy_pinyin(kept, style=Style.INITIALS, strict=False, errors=list)  # type: ignore[arg-type]
-        ends = lazy_pinyin(kept, style=Style.FINALS, strict=False, errors=list)  # type: ignore[arg-type]
-        sounds = tuple(s for pair in zip(starts, ends, strict=True) for s in dict.fromkeys(pair) if s)
-        return (sounds,) if sounds else ()
+        starts, ends = (
+            package.lazy_pinyin(kept, style=style, strict=False, errors=list)
+            for style in (package.Style.INITIALS, package.Style.FINALS)
+        )
+        return tuple(s for pair in zip(starts, ends, strict=True) for s in dict.fromkeys(pair) if s)
 
-    return say
+    return _one_way(spell)
 
 
 @spellers.register("romaji")
@@ -140,25 +136,33 @@ def romaji(language: str = "ja") -> Speller:
     SettingError
         The package is not installed.
     """
-    try:
-        from pykakasi import kakasi
-    except ImportError:
-        raise _missing("pykakasi") from None
-    convert = kakasi().convert
+    convert = _romaniser("pykakasi").kakasi().convert
+
+    def spell(word: str) -> tuple[str, ...]:
+        roman = "".join(part["hepburn"] for part in convert(spoken_form(word, language)))
+        return tuple(c for c in roman.casefold() if c.isalpha())
+
+    return _one_way(spell)
+
+
+def _one_way(spell: Callable[[str], tuple[str, ...]]) -> Speller:
+    """A speller of words that are said in one way, or not at all."""
 
     @lru_cache(maxsize=65536)
     def say(word: str) -> tuple[tuple[str, ...], ...]:
-        roman = "".join(part["hepburn"] for part in convert(spoken_form(word, language)))
-        sounds = tuple(c for c in roman.casefold() if c.isalpha())
+        sounds = spell(word)
         return (sounds,) if sounds else ()
 
     return say
 
 
-def _missing(package: str) -> SettingError:
-    return SettingError(
-        f"this language is spelled by the package {package}: pip install 'cross-attention-aligner[languages]'"
-    )
+def _romaniser(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError:
+        raise SettingError(
+            f"this language is spelled by the package {package}: pip install 'cross-attention-aligner[languages]'"
+        ) from None
 
 
 DEFAULTS = {"en": "cmudict", "zh": "pinyin", "yue": "pinyin", "ja": "romaji"}
