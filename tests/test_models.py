@@ -16,6 +16,7 @@ from aligner.errors import InputError, ModelError, SettingError
 from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.features import mel_filters
+from aligner.models.network import product
 
 import_torchaudio()  # transformers imports it
 
@@ -304,3 +305,15 @@ def test_settings_of_the_machine_that_do_not_exist_are_refused(settings: dict) -
         pytest.skip("there is a GPU here")
     with pytest.raises(SettingError):
         load_model(**settings)
+
+
+@pytest.mark.parametrize("outputs", [51864, 51865, 31, 1])
+@pytest.mark.parametrize("rows", [1, 3, 8, 9])
+def test_a_large_product_in_parts_is_the_product(outputs: int, rows: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    weight = torch.randn(outputs, 24, generator=generator)
+    hidden = torch.randn(2, rows, 24, generator=generator)[:, ::2]
+    found = product(hidden, weight)
+    assert found.shape == (*hidden.shape[:-1], outputs)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found, torch.nn.functional.linear(hidden, weight), rtol=1e-5, atol=1e-5)

@@ -98,6 +98,10 @@ class Clock:
         self.before = self.last if self.started else self.before
         self.last, self.latest, self.started = time, torch.where(time, chosen, self.latest), True
 
+    def keep(self, rows: torch.Tensor) -> None:
+        """Forget all rows of the batch but some."""
+        self.last, self.before, self.latest = self.last[rows], self.before[rows], self.latest[rows]
+
 
 def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, timed: bool = False) -> list[Decoded]:
     """The likeliest token at every step, for every window until its text ends.
@@ -126,14 +130,14 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
     if rules.no_speech is not None:
         silent = network.decoder.scores(hidden[:, 0]).softmax(-1)[:, rules.no_speech].tolist()
     texts: list[list[int]] = [[] for _ in range(batch)]
-    total = torch.zeros(batch, device=keys.device)
-    running = torch.ones(batch, dtype=torch.bool, device=keys.device)
+    gains = [0.0] * batch
+    open_ = list(range(batch))  # windows whose text goes on: a row each
     clock = Clock(rules, batch, keys.device) if timed else None
     never = rules.never.clone()
     if clock:
         never[clock.zero :] = False
     barred = never | rules.not_first
-    for _ in range(rules.limit):
+    for step in range(rules.limit):
         scores = network.decoder.scores(hidden[:, -1]).masked_fill_(barred, -torch.inf)
         barred = never
         if clock:
@@ -141,15 +145,24 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
         chosen = scores.argmax(-1)
         if clock:
             clock.advance(chosen)
-        gain = scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
-        total += torch.where(running, gain, 0.0)
-        running &= chosen != rules.end
-        going = running.tolist()
-        if not any(going):
+        gained = scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
+        going = []
+        for row, (window, token, gain) in enumerate(zip(open_, chosen.tolist(), gained.tolist(), strict=True)):
+            gains[window] += gain
+            if token != rules.end:
+                texts[window].append(token)
+                going.append(row)
+        if not going or step + 1 == rules.limit:
             break
-        for text, token, goes in zip(texts, chosen.tolist(), going, strict=True):
-            if goes:
-                text.append(token)
+        if len(going) < len(open_):  # what has ended costs nothing more
+            open_ = [open_[row] for row in going]
+            rows = torch.tensor(going, device=keys.device)
+            chosen, memory = chosen[rows], tuple((keys[rows], values[rows]) for keys, values in memory)
+            past.keep(rows)
+            if clock:
+                clock.keep(rows)
         hidden, _ = network.decoder(chosen[:, None], memory, past)
-    means = (total.cpu() / torch.tensor([len(text) + 1 for text in texts])).tolist()
-    return [Decoded(tuple(text), mean, none) for text, mean, none in zip(texts, means, silent, strict=True)]
+    return [
+        Decoded(tuple(text), gain / (len(text) + 1), none)
+        for text, gain, none in zip(texts, gains, silent, strict=True)
+    ]

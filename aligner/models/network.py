@@ -28,6 +28,7 @@ from torch.nn import functional
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values, or queries and keys
 Memory = tuple[Pair, ...]
+_FEW = 8  # rows that MKL multiplies while it reads a matrix once
 
 # "quick_gelu" and the like do not occur in Whisper, but config.json names its function.
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -111,6 +112,11 @@ class Attention(nn.Module):
     def memory(self, states: torch.Tensor) -> Pair:
         """Keys and values of positions that are looked at."""
         return self.split(self.k_proj(states)), self.split(self.v_proj(states))
+
+    def kept(self, states: torch.Tensor) -> Pair:
+        """The same, head by head in memory: for those that are read at every step."""
+        keys, values = self.memory(states)
+        return keys.contiguous(), values.contiguous()
 
     def mixed(
         self, queries: torch.Tensor, memory: Pair, causal: bool = False, bias: torch.Tensor | None = None
@@ -242,6 +248,10 @@ class Past:
         self._kept = like.new_empty(size)
         self.length = 0
 
+    def keep(self, rows: torch.Tensor) -> None:
+        """Forget all rows of the batch but some."""
+        self._kept = self._kept[:, :, rows]
+
     def extended(self, layer: int, new: Pair) -> Pair:
         """All keys and values of a layer after new ones; `length` moves when the whole pass is done."""
         stop = self.length + new[0].shape[2]
@@ -266,7 +276,7 @@ class Decoder(nn.Module):
 
     def memory(self, states: torch.Tensor) -> Memory:
         """Keys and values of encoder states (batch, frames, width) for every layer."""
-        return tuple(layer.encoder_attn.memory(states) for layer in self._layers)
+        return tuple(layer.encoder_attn.kept(states) for layer in self._layers)
 
     @property
     def _layers(self) -> Sequence[DecoderLayer]:
@@ -320,7 +330,7 @@ class Decoder(nn.Module):
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores of every token of the vocabulary, float32."""
-        return functional.linear(hidden, self.embed_tokens.weight).float()
+        return product(hidden, self.embed_tokens.weight).float()
 
 
 class Whisper(nn.Module):
@@ -336,6 +346,25 @@ class Whisper(nn.Module):
         self.shape = shape
         self.encoder = Encoder(shape)
         self.decoder = Decoder(shape)
+
+
+def product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Rows times a large matrix, as `functional.linear` without a bias.
+
+    For a few rows this takes the time in which the matrix is read. MKL reads it once where the product is one of
+    several, and about once a row where it is the only one: so it is taken in equal parts.
+
+    Parameters
+    ----------
+    hidden : tensor, shape (..., width)
+    weight : tensor, shape (outputs, width)
+    """
+    rows = hidden.flatten(0, -2)
+    parts = next((n for n in range(2, 32) if not len(weight) % n), 1)
+    if len(rows) > _FEW or parts == 1 or weight.dtype != torch.float32 or not weight.is_cpu:
+        return functional.linear(hidden, weight)
+    products = torch.bmm(weight.view(parts, -1, weight.shape[1]), rows.T.expand(parts, -1, -1))
+    return products.view(len(weight), -1).T.contiguous().view(*hidden.shape[:-1], -1)
 
 
 def cross_scores(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

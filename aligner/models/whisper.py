@@ -152,6 +152,11 @@ class WhisperModel:
 
     def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
         """Features and encoder states of several windows; see `SpeechModel`."""
+        # A processor is busy with one window; more of them together would only take more memory.
+        size = 1 if self.device.type == "cpu" else len(audio)
+        return [found for k in range(0, len(audio), size) for found in self._encoded(audio[k : k + size])]
+
+    def _encoded(self, audio: Sequence[Audio]) -> list[Encoded]:
         features = torch.stack([self._features(window) for window in audio])
         with torch.inference_mode():
             states, layers = self.network.encoder(features.to(self.dtype))
