@@ -12,6 +12,7 @@ from typing import Any
 import aligner
 from aligner.audio.file import of_file
 from aligner.audio.level import SILENCE
+from aligner.audio.read import SHORTEST_RECORDING, duration
 from aligner.audio.recording import Recording, of_audio
 from aligner.audio.sound import listen
 from aligner.core import Alignment, Audio
@@ -30,7 +31,6 @@ from aligner.timing.settings import Settings, choose
 
 __all__ = ["Settings", "align", "align_audio", "choose"]
 
-SHORTEST = 0.05  # seconds; nobody says a word in less
 _LOADING = ("device", "dtype", "threads")
 
 
@@ -91,10 +91,7 @@ def align(
     if isinstance(audio, Audio):
         source = of_audio(audio)
     else:
-        # The file is looked at before the model is loaded: a wrong path is answered at once.
-        from aligner.audio.read import duration
-
-        duration(Path(audio), track)
+        duration(Path(audio), track)  # before the model is loaded: a wrong path is answered at once
     if isinstance(model, str):
         loaded = load_model(model, **loading)
     if not isinstance(audio, Audio):
@@ -135,7 +132,7 @@ def align_audio(
     given = transcript.cues if isinstance(transcript, Transcript) else ()
     text = transcript.text if isinstance(transcript, Transcript) else transcript
     model.check_language(settings.language, settings.task)
-    if source.duration < SHORTEST:
+    if source.duration < SHORTEST_RECORDING:
         raise InputError(f"{source.name} lasts {source.duration:.3f} s, too short to hold a word")
     if text is not None:
         _check_length(text, source, model)

@@ -58,7 +58,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Shape:
+class DecoderShape:
     """What a grid must know of a model.
 
     Attributes
@@ -77,11 +77,11 @@ class Shape:
     timing_head: bool = False
 
 
-grids: Registry[Callable[[Shape], Iterable[Candidate]]] = Registry("grid")
+grids: Registry[Callable[[DecoderShape], Iterable[Candidate]]] = Registry("grid")
 
 
 @grids.register("small")
-def small_grid(shape: Shape) -> Iterable[Candidate]:
+def small_grid(shape: DecoderShape) -> Iterable[Candidate]:
     """The presets, and attention alone where the default is a timing head."""
     for name, preset in PRESETS.items():
         if shape.alignment_heads or preset.settings.aggregation.heads != "alignment":
@@ -92,7 +92,7 @@ def small_grid(shape: Shape) -> Iterable[Candidate]:
 
 
 @grids.register("default")
-def default_grid(shape: Shape) -> Iterable[Candidate]:
+def default_grid(shape: DecoderShape) -> Iterable[Candidate]:
     """Every choice, with the others as in the default preset."""
     yield from small_grid(shape)
     default = PRESETS["default"].settings
@@ -135,7 +135,7 @@ def default_grid(shape: Shape) -> Iterable[Candidate]:
 
 
 @grids.register("attention")
-def attention_grid(shape: Shape) -> Iterable[Candidate]:
+def attention_grid(shape: DecoderShape) -> Iterable[Candidate]:
     """What the default of attention was chosen among: layers, normalisation, steps and a constant shift."""
     read = [("upper-half", "all"), ("last:2", "all")]
     read += [("all", "alignment")] if shape.alignment_heads else []
@@ -175,7 +175,7 @@ def read_grid(path: Path) -> list[Candidate]:
     return found
 
 
-def candidates_of(grid: str, shape: Shape) -> tuple[Candidate, ...]:
+def candidates_of(grid: str, shape: DecoderShape) -> tuple[Candidate, ...]:
     """Settings of a named grid, or of a JSON file (with the presets added). None computes word probabilities.
 
     Raises

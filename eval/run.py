@@ -26,7 +26,7 @@ from aligner.core import Word
 from aligner.errors import InputError
 from eval.baselines import baselines
 from eval.cases import named, open_case
-from eval.grid import Candidate, Shape, candidates_of
+from eval.grid import Candidate, DecoderShape, candidates_of
 from eval.manifest import Utterance, check, read_manifest
 from eval.systems import AlignedUtterance, System, aligned_utterance, write_system
 
@@ -73,7 +73,7 @@ class Aligner:
         self.transcript = transcript
         self.candidates: tuple[Candidate, ...] = candidates_of(grid, self.shape())
 
-    def shape(self) -> Shape:
+    def shape(self) -> DecoderShape:
         """Layers and heads of the decoder, seen in the attention of half a second of silence."""
         import numpy as np
 
@@ -82,7 +82,7 @@ class Aligner:
 
         encoded = self.model.encode(Audio(np.zeros(self.model.sample_rate // 2, np.float32), self.model.sample_rate))
         layers, heads = self.model.attend(encoded, self.model.tokenize("a")).logits.shape[:2]
-        return Shape(layers, heads, bool(self.model.alignment_heads), known(self.model.fingerprint) is not None)
+        return DecoderShape(layers, heads, bool(self.model.alignment_heads), known(self.model.fingerprint) is not None)
 
     def align(self, utterance: Utterance) -> dict[str, Any]:
         """The line of an utterance in `words.jsonl`: texts, and per setting the times.

@@ -26,7 +26,7 @@ from eval.cli import main
 from eval.columns import cells
 from eval.compare import comparison
 from eval.crossvalidation import cross_validated
-from eval.grid import Shape, candidates_of
+from eval.grid import DecoderShape, candidates_of
 from eval.manifest import make_utterance, write_manifest
 from eval.report import answer, runs_in
 from eval.scoring import as_csv, ranked, score
@@ -58,7 +58,7 @@ def test_uniform_words_share_the_time_by_length() -> None:
 
 
 def test_default_grid_covers_every_choice_of_the_embedded_shape() -> None:
-    found = candidates_of("default", Shape(3, 6, True))
+    found = candidates_of("default", DecoderShape(3, 6, True))
     names = {s.name for s in found}
     assert len(found) == len(names) >= 60
     assert {f"head-{layer}.{head}" for layer in range(3) for head in range(6)} <= names
@@ -70,7 +70,7 @@ def test_default_grid_covers_every_choice_of_the_embedded_shape() -> None:
 
 
 def test_grid_leaves_out_what_a_checkpoint_does_not_have() -> None:
-    found = candidates_of("default", Shape(2, 2, False))
+    found = candidates_of("default", DecoderShape(2, 2, False))
     assert not [s for s in found if s.settings.aggregation.heads == "alignment"]
     assert "top-5" not in {s.name for s in found}
 
@@ -78,7 +78,7 @@ def test_grid_leaves_out_what_a_checkpoint_does_not_have() -> None:
 def test_a_grid_of_ones_own(tmp_path) -> None:
     path = tmp_path / "grid.json"
     path.write_text('[{"name": "mine", "heads": "2.0", "layers": "all", "pauses": "keep", "vad": "energy"}]')
-    mine = candidates_of(str(path), Shape(3, 6, True))[-1]
+    mine = candidates_of(str(path), DecoderShape(3, 6, True))[-1]
     assert mine.name == "mine" and mine.settings == Settings(
         Aggregation("all", "2.0", ("softmax-crop", "mean", "log")),
         pauses="keep",
@@ -97,9 +97,9 @@ def test_a_grid_of_ones_own(tmp_path) -> None:
     ):
         path.write_text(text)
         with pytest.raises((InputError, SettingError), match=error):
-            candidates_of(str(path), Shape(3, 6, True))
+            candidates_of(str(path), DecoderShape(3, 6, True))
     with pytest.raises(SettingError, match="unknown grid 'huge'"):
-        candidates_of("huge", Shape(3, 6, True))
+        candidates_of("huge", DecoderShape(3, 6, True))
 
 
 # --- systems, scores, cross-validation, comparison -------------------------------------------------

@@ -159,12 +159,12 @@ from aligner.text.pronunciation import spellers
 from eval.baselines import baselines
 from eval.columns import metrics
 from eval.corpora import recipes
-from eval.grid import Shape, candidates_of, grids
+from eval.grid import DecoderShape, candidates_of, grids
 
 assert "whole" in detectors and "loud" in methods and "even" in baselines and "field" in recipes
 assert "late_onsets_percent" in metrics and "pauses" in grids
 assert spellers["cmudict"]("en")("Xochitl.") == (("S", "OW", "CH", "IY", "L"),)
-(mine,) = [c for c in candidates_of("mine.json", Shape(4, 6, True)) if c.name == "mine"]
+(mine,) = [c for c in candidates_of("mine.json", DecoderShape(4, 6, True)) if c.name == "mine"]
 assert mine.settings.tempo == 2.0
 """
 MODULES_OF_THEIR_OWN = ("methods", "weights_formats", "formats", "readers", "recipes")  # in a package that imports them

@@ -112,7 +112,7 @@ def test_spes_with_a_handful_of_segments_agrees_with_all_masks(encoded: Encoded,
     """The same for SLIC segments of two granularities, cell by cell."""
     from aligner.saliency import spes
 
-    preset = spes.Preset((16, 25), 0, 0.1, float("inf"), 0.5, 1000)
+    preset = spes.Clustering((16, 25), 0, 0.1, float("inf"), 0.5, 1000)
     monkeypatch.setitem(spes.PRESETS, "handful", preset)
     model = Toy()
     found = compute(model, encoded, TOKENS, "spes:handful", 40_000, fill="zero", threshold=0)

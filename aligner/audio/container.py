@@ -29,7 +29,7 @@ _STREAM = re.compile(r"^ *Stream #\d+:\d+(?:\[\w+\])?(?:\((?P<language>\w+)\))?:
 
 
 @dataclass(frozen=True)
-class Contents:
+class Container:
     """What a container holds.
 
     Attributes
@@ -55,7 +55,7 @@ def is_container(path: Path) -> bool:
     return any(head.startswith(known, place) for place, beginnings in _BEGINNINGS.items() for known in beginnings)
 
 
-def contents(path: Path, given: Path) -> Contents:
+def contents(path: Path, given: Path) -> Container:
     """List the tracks of a container.
 
     Parameters
@@ -80,10 +80,10 @@ def contents(path: Path, given: Path) -> Contents:
         reason = "no sound in it" if streams else _last(said)
         raise InputError(f"{given} cannot be decoded by ffmpeg ({reason})")
     pictures = any(stream["kind"] == "Video" and "attached pic" not in stream["rest"] for stream in streams)
-    return Contents(tuple(tracks), pictures)
+    return Container(tuple(tracks), pictures)
 
 
-def decode(path: Path, given: Path, held: Contents, track: int, copy: Path) -> None:
+def decode(path: Path, given: Path, held: Container, track: int, copy: Path) -> None:
     """Write a sound track as flac, in the time of its video.
 
     Parameters
@@ -91,7 +91,7 @@ def decode(path: Path, given: Path, held: Contents, track: int, copy: Path) -> N
     path : Path
     given : Path
         As its user knows it.
-    held : Contents
+    held : Container
     track : int
         From 0, among the sound tracks.
     copy : Path

@@ -33,7 +33,7 @@ SOUNDFILE_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".sph", ".w64",
 )  # fmt: skip
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + container.SUFFIXES
-SHORTEST = 0.05  # seconds; below it not even one word fits
+SHORTEST_RECORDING = 0.05  # seconds; below it not even one word fits
 LOUDEST = 1e10  # beyond it the power spectrum overflows float32
 _MARGIN = 0.05  # seconds read on both sides of a stretch, for the resampling filter
 _MISSING = 0.1  # seconds that may lack before a file counts as cut off
@@ -273,9 +273,9 @@ def _describe(path: Path, given: Path, mended: Mapping[int, bytes] | None = None
         raise InputError(f"{given} has a sampling rate of {rate} Hz: its header is damaged")
     if frames <= 0:
         raise InputError(f"{given} holds no audio: it is 0 seconds long")
-    if frames < SHORTEST * rate:
+    if frames < SHORTEST_RECORDING * rate:
         length = 1000 * frames / rate
-        raise InputError(f"{given} is {length:.0f} ms long: at least {1000 * SHORTEST:.0f} ms are needed")
+        raise InputError(f"{given} is {length:.0f} ms long: at least {1000 * SHORTEST_RECORDING:.0f} ms are needed")
     if frames > 2**40:
         raise InputError(f"{given} promises {frames} samples: its header is damaged")
     return _Source(path, given, frames, rate, channels, mended=mended)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class Listed:
     """A checkpoint, as the table shows it."""
 
     name: str
@@ -28,7 +28,7 @@ class Row:
     where: str
 
 
-TITLES = Row("model", "size", "family", "format", "languages", "timing head", "where")
+TITLES = Listed("model", "size", "family", "format", "languages", "timing head", "where")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,7 +67,7 @@ def _on_this_machine() -> Iterator[tuple[str, Path]]:
         yield short.get(file, str(file)), file
 
 
-def _row(name: str, path: Path) -> Row | None:
+def _row(name: str, path: Path) -> Listed | None:
     """What a checkpoint's files say of it; None for one of another kind."""
     from aligner.models import model_families
     from aligner.models.checkpoint import read_checkpoint
@@ -79,7 +79,7 @@ def _row(name: str, path: Path) -> Row | None:
         return None
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
     n_bytes = sum(file.stat().st_size for file in files)
-    return Row(name, size(n_bytes), family, checkpoint.format, _languages(checkpoint), _head(checkpoint), str(path))
+    return Listed(name, size(n_bytes), family, checkpoint.format, _languages(checkpoint), _head(checkpoint), str(path))
 
 
 def _languages(checkpoint: Checkpoint) -> str:

@@ -26,7 +26,7 @@ from aligner.models.base import Encoded, ForcedPass, Transcription
 from aligner.models.checkpoint import Checkpoint
 
 WINDOW = 30.0  # seconds; these encoders take any length, and have learned from clips of at most about this
-SHORTEST = 0.1  # seconds; shorter audio is filled up with silence, or convolutions would have nothing to read
+SHORTEST_INPUT = 0.1  # seconds; shorter audio is filled up with silence, or convolutions would have nothing to read
 
 
 def transformers() -> Any:
@@ -179,7 +179,7 @@ class TransformersModel:
             raise ValueError(f"model {self.name} expects {self.sample_rate} Hz, got {audio.sample_rate} Hz")
         if not 0 < audio.duration <= self.window + 1e-6:
             raise InputError(f"{audio.duration:.2f} s of audio do not fit the model's window of {self.window:g} s")
-        missing = round(SHORTEST * self.sample_rate) - len(audio.samples)
+        missing = round(SHORTEST_INPUT * self.sample_rate) - len(audio.samples)
         heard = self._heard(np.pad(audio.samples, (0, max(0, missing)))).to(self.device)
         after: list[torch.Tensor] = []
         hooks = [layer.register_forward_hook(_keep_in(after)) for layer in self.encoder_layers]
@@ -190,7 +190,7 @@ class TransformersModel:
             for hook in hooks:
                 hook.remove()
         seconds = len(states) * self.frame_duration
-        if abs(seconds - max(audio.duration, SHORTEST)) > 2 * self.frame_duration:
+        if abs(seconds - max(audio.duration, SHORTEST_INPUT)) > 2 * self.frame_duration:
             raise ModelError(f"model {self.name!r} makes {len(states)} frames of {audio.duration:.2f} s of audio")
         frames = min(len(states), max(1, int(audio.duration / self.frame_duration + 1e-6)))
         return Encoded(heard, states, tuple(layer[0, :frames].clone() for layer in after), audio.duration)

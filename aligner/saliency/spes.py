@@ -20,7 +20,7 @@ from aligner.saliency.perturbation import occlude_features
 
 
 @dataclass(frozen=True)
-class Preset:
+class Clustering:
     """Settings of the clustering and of the masks.
 
     Attributes
@@ -46,8 +46,8 @@ class Preset:
 
 
 PRESETS = {
-    "paper": Preset((400, 500, 600), 0, 0.1, 7.5, 0.5, 20_000),
-    "code": Preset((8, 16, 32, 64, 128), 1, 0.1, float("inf"), 0.5, 8_000),
+    "paper": Clustering((400, 500, 600), 0, 0.1, 7.5, 0.5, 20_000),
+    "code": Clustering((8, 16, 32, 64, 128), 1, 0.1, float("inf"), 0.5, 8_000),
 }
 
 
@@ -76,7 +76,7 @@ def spes_saliency(request: Request) -> SaliencyMap:
     return occlude_features(request, partitions, preset.probability, preset.masks)
 
 
-def segments(features: NDArray[np.float32], count: int, preset: Preset) -> NDArray[np.intp]:
+def segments(features: NDArray[np.float32], count: int, preset: Clustering) -> NDArray[np.intp]:
     """Cluster a spectrogram, seen as a grey image scaled to 0-1, with SLIC.
 
     Parameters
@@ -84,7 +84,7 @@ def segments(features: NDArray[np.float32], count: int, preset: Preset) -> NDArr
     features : float32 array, shape (frames, channels)
     count : int
         Segments wanted; SLIC makes about as many.
-    preset : Preset
+    preset : Clustering
 
     Returns
     -------

@@ -26,7 +26,7 @@ BESIDE = 0.1  # seconds from a silence at which words may meet that it parts
 CLOSURE = 0.1  # seconds; a shorter silence may be the closure of a stop
 LATER, EARLIER = 0.5, 0.1  # seconds that a word may gain: last sounds fade, first ones hardly do
 BEYOND = 0.1  # seconds heard beyond what the first and last word may gain; louder music farther away says nothing
-SHORTEST = 0.04  # seconds that a word keeps
+SHORTEST_WORD = 0.04  # seconds that a word keeps
 
 
 def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float) -> tuple[Word, ...]:
@@ -77,7 +77,7 @@ def _parted(words: Sequence[Word], silent: NDArray[np.float64], heard: NDArray[n
             continue
         near = slice(np.searchsorted(heard, word.end - BESIDE), np.searchsorted(silent, after.start + BESIDE, "right"))
         for start, end in zip(silent[near], heard[near], strict=True):
-            if start - found[i].start >= SHORTEST and after.end - end >= SHORTEST:
+            if start - found[i].start >= SHORTEST_WORD and after.end - end >= SHORTEST_WORD:
                 found[i], found[i + 1] = replace(found[i], end=float(start)), replace(after, start=float(end))
                 break
     return tuple(found)
@@ -94,7 +94,7 @@ def _sounds(heard: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.f
 def _last(word: Word, begins: NDArray[np.float64], ends: NDArray[np.float64], latest: float) -> float:
     """Where the word's last sound ends."""
     sound = int(np.searchsorted(begins, word.end, side="right")) - 1  # the last that begins before the word ends
-    if sound < 0 or ends[sound] > latest or ends[sound] < word.start + SHORTEST:
+    if sound < 0 or ends[sound] > latest or ends[sound] < word.start + SHORTEST_WORD:
         return word.end
     return float(ends[sound])
 
@@ -102,6 +102,6 @@ def _last(word: Word, begins: NDArray[np.float64], ends: NDArray[np.float64], la
 def _first(word: Word, begins: NDArray[np.float64], ends: NDArray[np.float64], earliest: float) -> float:
     """Where the word's first sound begins."""
     sound = int(np.searchsorted(ends, word.start, side="right"))  # the first that ends after the word begins
-    if sound == len(ends) or begins[sound] < earliest or begins[sound] > word.end - SHORTEST:
+    if sound == len(ends) or begins[sound] < earliest or begins[sound] > word.end - SHORTEST_WORD:
         return word.start
     return float(begins[sound])

@@ -13,7 +13,7 @@ from aligner.core import Word
 
 LOW_PROBABILITY = 0.2
 WIDE = 0.08  # seconds of margin
-SHORTEST = 0.03  # seconds per word
+SQUEEZED = 0.03  # seconds per word
 FASTEST = 0.02  # seconds per character
 LONGEST, SLOWEST = 1.0, 0.25  # seconds per word; seconds per character
 QUIET = 35.0  # dB below the loud parts of the recording
@@ -41,7 +41,7 @@ def flagged(words: tuple[Word, ...], levels: NDArray[np.float32]) -> tuple[Word,
         "low-confidence": lambda w: w.probability is not None and w.probability < LOW_PROBABILITY,
         "uncertain": lambda w: w.margin is not None and w.margin > WIDE,
         "long": lambda w: w.duration > max(LONGEST, SLOWEST * _letters(w)),
-        "squeezed": lambda w: w.duration < max(SHORTEST, FASTEST * _letters(w)),
+        "squeezed": lambda w: w.duration < max(SQUEEZED, FASTEST * _letters(w)),
         "near-silence": lambda w: _level(w, levels) < quiet,
     }
     return tuple(

@@ -9,7 +9,7 @@ import numpy as np
 
 from aligner.core import TokenFrameMap, Tokens, Word
 
-SHORTEST = 0.01  # seconds; a word with less than this left is not moved
+SHORTEST_LEFT = 0.01  # seconds; a word with less than this left is not moved
 EARLY = 0.1  # seconds that a word may begin before its first character is heard; 98 of 100 begin by less
 
 
@@ -106,6 +106,6 @@ def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> 
         if place.heard:
             start = np.clip(word.start, place.earliest, max(place.start, floor))
             end = np.clip(word.end, min(place.end, ceiling), place.end + place.doubt)
-            word = replace(word, start=float(start), end=float(end)) if end - start >= SHORTEST else word
+            word = replace(word, start=float(start), end=float(end)) if end - start >= SHORTEST_LEFT else word
         found.append(word)
     return tuple(found)

@@ -24,7 +24,7 @@ from aligner.timing.settings import Settings
 
 TRANSCRIPTS = (".txt", ".lab", ".srt", ".vtt", ".TextGrid")
 SHORT = 20.0  # seconds; a recording that lasts no longer is one piece
-SHORTEST = 0.4  # seconds; less holds hardly a word
+SHORTEST_PIECE = 0.4  # seconds; less holds hardly a word
 GAP = 0.25  # seconds without a word that a long recording may be cut in
 _AROUND = 0.3  # seconds of sound kept before and after the words of a piece
 FEWEST_SOUNDS, MOST_SOUNDS = 1.0, 25.0  # a second; another rate is that of another recording's transcript
@@ -162,7 +162,7 @@ def doubt(item: Item, speller: Speller) -> str | None:
     A transcript of many more sounds than can be said in the time, or of hardly any, belongs to another recording.
     """
     assert item.text is not None
-    if item.duration < SHORTEST:
+    if item.duration < SHORTEST_PIECE:
         return f"lasts only {item.duration:.2f} s"
     # What cannot be spelled counts as one sound.
     sounds = sum(len(ways[0]) if (ways := speller(word)) else 1 for word in item.text.split() if spoken(word))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from aligner.errors import ModelError
 from aligner.models.formats import ctranslate2, openai, transformers  # registers the readers
-from aligner.models.formats.base import Contents, Reader, read_json, weights_formats
+from aligner.models.formats.base import Contents, WeightsFormat, read_json, weights_formats
 
 del ctranslate2, openai, transformers
 
-__all__ = ["Contents", "Reader", "contents", "read_json", "weights_formats"]
+__all__ = ["Contents", "WeightsFormat", "contents", "read_json", "weights_formats"]
 
 
 def contents(path: Path) -> tuple[str, Contents]:

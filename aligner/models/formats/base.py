@@ -41,7 +41,7 @@ class Contents:
     vocabulary: Path | None = None
 
 
-class Reader(Protocol):
+class WeightsFormat(Protocol):
     """What reads one format. It reads headers; tensors are read when they are asked for, mapped where that can be."""
 
     def owns(self, path: Path) -> bool:
@@ -54,7 +54,7 @@ class Reader(Protocol):
         """Files of weights to fetch, of those that a repository has; empty where it has none of this format."""
 
 
-weights_formats: Registry[Reader] = Registry("weights format")
+weights_formats: Registry[WeightsFormat] = Registry("weights format")
 
 
 def read_json(path: Path, optional: bool = False) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class CTranslate2:
         return (path / "model.bin").is_file()
 
     def wanted(self, names: Collection[str]) -> list[str]:
-        """See `aligner.models.formats.Reader`."""
+        """See `aligner.models.formats.WeightsFormat`."""
         return [name for name in ("model.bin",) if name in names]
 
     def read(self, path: Path) -> Contents:

@@ -24,7 +24,7 @@ class Transformers:
         return (path / "config.json").is_file() and _first(path) is not None
 
     def wanted(self, names: Collection[str]) -> list[str]:
-        """See `aligner.models.formats.Reader`; an index comes with its pieces.
+        """See `aligner.models.formats.WeightsFormat`; an index comes with its pieces.
 
         Examples
         --------
