@@ -257,6 +257,14 @@ def test_windows_cover_the_speech_and_cut_in_pauses() -> None:
         assert any(w.start <= k * 3.3 and k * 3.3 + 2.5 <= w.end + 0.02 for w in found), k
 
 
+@pytest.mark.parametrize(("level", "gap", "count"), [(0.05, 5.0, 2), (0.05, 1.0, 1), (1e-4, 5.0, 1)])
+def test_a_window_reaches_over_silence_but_not_over_noise(level: float, gap: float, count: int) -> None:
+    samples = np.concatenate([noise(2.0, 0, 0.2), noise(gap, 1, level), noise(2.0, 2, 0.2)])
+    spoken = (Region(0.0, 2.0), Region(2.0 + gap, 4.0 + gap))
+    found = windows(spoken, loudness(of_audio(Audio(samples, RATE))), 20.0)
+    assert len(found) == count and (found[0].start, found[-1].end) == (0.0, 4.0 + gap)
+
+
 def test_speech_longer_than_a_window_is_cut_where_it_is_quietest() -> None:
     samples = noise(20.0, 0, 0.2)
     samples[round(6.9 * RATE) : round(7.1 * RATE)] *= 0.01

@@ -23,6 +23,8 @@ _BEGINS, _LASTS = 0.35, 0.2
 _JOIN = 0.5  # seconds; shorter pauses do not part two regions
 _SHORTEST = 0.06  # seconds; shorter sounds are clicks
 _MARGIN = 0.3  # seconds kept around a region, for soft onsets and offsets
+_GAP = 1.4  # seconds between two regions that may be noise or music
+_QUIET = 30.0  # dB below speech; what is louder between them is
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,9 @@ def uncovered(words: Iterable[Word], speech: Iterable[Region], longest: float = 
 def windows(regions: tuple[Region, ...], levels: NDArray[np.float32], longest: float) -> tuple[Region, ...]:
     """Stretches of at most `longest` seconds that cover the regions, cut in their pauses.
 
-    Neighbouring regions share a window where they fit. A region longer than a
-    window is cut at its quietest moment in the window's second half.
+    Neighbouring regions share a window where they fit and no long noise or music lies between them, in which words
+    would be invented, or thought to begin or end. A region longer than a window is cut at its quietest moment in the
+    window's second half.
 
     Parameters
     ----------
@@ -180,8 +183,17 @@ def windows(regions: tuple[Region, ...], levels: NDArray[np.float32], longest: f
         parts.append(Region(start, region.end))
     joined: list[Region] = []
     for part in parts:
-        if joined and part.end - joined[-1].start <= longest:
+        if joined and part.end - joined[-1].start <= longest and not _noisy(levels, joined[-1], part):
             joined[-1] = Region(joined[-1].start, part.end)
         else:
             joined.append(part)
     return tuple(joined)
+
+
+def _noisy(levels: NDArray[np.float32], before: Region, after: Region) -> bool:
+    """Whether it is long and loud between two regions."""
+    if after.start - before.end < _GAP:
+        return False
+    first, low, high, last = (round(t / STEP) for t in (before.start, before.end, after.start, after.end))
+    speech = np.concatenate([levels[first:low], levels[high:last]])
+    return bool(np.median(levels[low:high]) > np.quantile(speech, 0.9) - _QUIET)
