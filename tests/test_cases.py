@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from aligner.text.clusters import clusters
 
 import aligner
 from aligner.core import Alignment
 from aligner.metrics.words import normalise
 from aligner.models import SpeechModel
+from aligner.text.scripts import clusters
 from aligner.text.spacing import running
 from aligner.text.transcript import find_transcript
 from aligner.writers import WriterOptions, render
