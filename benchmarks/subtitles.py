@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from aligner.subtitles.style import style
+from benchmarks.invented import ratio, shown
 from eval.subtitles import rates, read_cues, table
 
 Write = Callable[[Path, Path, Sequence[Path]], None]
@@ -67,14 +68,18 @@ TOOLS: dict[str, Write] = {"align": ours, "faster-whisper": faster_whisper, "sta
 def main(model: Path, recordings: tuple[Path, ...], output: Path | None) -> None:
     """Run all tools and print the table."""
     with tempfile.TemporaryDirectory() as scratch:
-        columns = {}
+        columns, rows = {}, []
         for name, write in TOOLS.items():
             folder = (output or Path(scratch)) / name
             folder.mkdir(parents=True, exist_ok=True)
             write(model, folder, recordings)
             files = {path.stem: read_cues(folder / f"{path.stem}.srt") for path in recordings}
             columns[name] = rates(files, style("en"))
+            each = [rates({stem: cues}, style("en")) for stem, cues in files.items()]
+            wrong = [count * sum(found.values()) / 100 for count, found in each]
+            rows.append(shown(ratio(wrong, [count for count, _ in each], list(files), 100)))
         click.echo(table(columns))
+        click.echo(f"| all, with the 95 % interval over {len(recordings)} recordings | {' | '.join(rows)} |")
 
 
 if __name__ == "__main__":

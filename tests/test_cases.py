@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 import aligner
-from aligner.core import Alignment
+from aligner.audio.read import read_audio
+from aligner.core import Alignment, Audio
 from aligner.metrics.words import normalise
 from aligner.models import SpeechModel
 from aligner.text.scripts import clusters
 from aligner.text.spacing import running
 from aligner.text.transcript import find_transcript
+from aligner.textgrid import read_words
 from aligner.writers import WriterOptions, render
 
-BASE = Path(__file__).parents[1] / "build" / "real" / "base"
+ROOT = Path(__file__).parents[1]
+SAMPLES, BASE = ROOT / "data" / "samples", ROOT / "build" / "real" / "base"
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +105,11 @@ def test_a_recording_that_changes_language_is_followed(base: SpeechModel, cases:
     (german,) = (word for word in found.words if word.text == "Guten")
     assert german.start == pytest.approx(7.84, abs=0.1)
     assert any("German (de)" in warning for warning in found.provenance["warnings"])
+
+
+@pytest.mark.parametrize(("name", "words"), [("oranges", 7), ("oranges", 5), ("twelve", 4), ("carrots", 7)])
+def test_the_last_word_keeps_its_sound_where_a_recording_is_cut_off(name: str, words: int) -> None:
+    gold = read_words(SAMPLES / f"{name}.TextGrid")[:words]
+    samples = read_audio(SAMPLES / f"{name}.flac", 16_000).samples[: round(gold[-1].end * 16_000)]
+    last = aligner.align(Audio(samples, 16_000), " ".join(word.text for word in gold)).words[-1]
+    assert (last.start, last.end) == pytest.approx((gold[-1].start, gold[-1].end), abs=0.07)

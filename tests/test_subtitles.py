@@ -174,6 +174,7 @@ to the city.
 
 def test_a_file_of_subtitles_keeps_its_cues_with_new_times() -> None:
     from aligner.text.cues import ranges
+    from aligner.text import readers
     from aligner.text.transcript import read_transcript
 
     given_cues = read_transcript(SRT, "x.srt", ["brackets", "speakers"]).cues
@@ -190,6 +191,9 @@ def test_a_file_of_subtitles_keeps_its_cues_with_new_times() -> None:
     ass = pysubs2.SSAFile.from_string(render("ass", found, WriterOptions()).decode())
     assert ass[0].text == "{\\an8}Please open the kitchen window,\\Nbecause {\\i1}the soup{\\i0} is far too hot."
     assert "<i>the soup</i>" in render("vtt", found, WriterOptions()).decode()
+    vtt = render("vtt", found, WriterOptions()).decode()
+    assert " line:0\nPlease open" in vtt
+    assert [cue.shown for cue in readers.read(vtt)] == [cue.shown for cue in given_cues]  # type: ignore[union-attr]
     assert "<u>soup</u>" in render("srt", found, WriterOptions(highlight=True)).decode()
     assert len(cues(found, cues="word")) == len(words)
 
@@ -199,6 +203,8 @@ def test_cues_that_are_not_spoken_move_with_their_neighbours() -> None:
     found = retimed(three, [None, (6.0, 7.0), None, (15.0, 16.0), None], STYLE, 60.0)
     assert [start for start, _ in found] == pytest.approx([2.0, 6.0, 8 + 1 + 4 * 3 / 5, 15.0, 35.0])
     assert retimed(three[:1], [None], STYLE, 60.0) == [(1, 2)]
+    # What is spoken begins earlier than thought: the note before it makes room.
+    assert retimed(three[:2], [None, (0.05, 1.0)], STYLE, 60.0)[0] == (0.0, 0.05)
 
 
 def cue(start: float, end: float, text: str) -> Cue:

@@ -97,36 +97,37 @@ class Subtitles:
         """See `Format`; with `highlight`, a cue a word (SRT), inline times (VTT) or karaoke tags (ASS)."""
         events = list(self._events(alignment, options))
         if self._name == "vtt":
-            blocks = [f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text}\n" for start, end, text in events]
+            blocks = [f"{_clock(e[0], '.')} --> {_clock(e[1], '.')}{e[3]}\n{e[2]}\n" for e in events]
             path.write_text("\n".join(["WEBVTT\n", *blocks]), encoding="utf-8")
         elif self._name == "srt":
-            stamps = [f"{_clock(start, ',')} --> {_clock(end, ',')}" for start, end, _ in events]
+            stamps = [f"{_clock(start, ',')} --> {_clock(end, ',')}" for start, end, *_ in events]
             blocks = [f"{i}\n{t}\n{e[2]}\n" for i, (t, e) in enumerate(zip(stamps, events, strict=True), 1)]
             path.write_text("\n".join(blocks), encoding="utf-8")
         else:
             import pysubs2
 
             document = pysubs2.SSAFile()
-            document.extend(pysubs2.SSAEvent(start, end, text) for start, end, text in events)
+            document.extend(pysubs2.SSAEvent(start, end, text) for start, end, text, _ in events)
             document.info["Title"] = options.stem.replace("\n", " ")
             lines = document.to_string(self._name).splitlines(keepends=True)
             # Without the comment that names the writing library and its version.
             path.write_text("".join(line for line in lines if not line.startswith(";")), encoding="utf-8")
 
-    def _events(self, alignment: Alignment, options: WriterOptions) -> Iterator[tuple[int, int, str]]:
-        """Start, end and text of what is written."""
+    def _events(self, alignment: Alignment, options: WriterOptions) -> Iterator[tuple[int, int, str, str]]:
+        """Start, end and text of what is written, and its place where the format has that beside the times."""
         times = milliseconds(alignment.words)
         for shown in subtitles(alignment, options):
             if shown.text or not shown.lines:
-                yield shown.start, shown.end, self._typed(shown.text)
+                top = self._name == "vtt" and shown.text.startswith("{\\an8}")
+                yield shown.start, shown.end, self._typed(shown.text), " line:0" * top
             elif options.highlight and self._name == "srt":
                 words = Block(shown.lines).words
                 for i in words:
                     end = times[i + 1][0] if i < words[-1] else max(times[i][1], shown.end)
-                    yield times[i][0], end, self._text(alignment, shown.lines, times, i)
+                    yield times[i][0], end, self._text(alignment, shown.lines, times, i), ""
             else:
                 marked = shown.lines[0].start if options.highlight else None
-                yield shown.start, shown.end, self._text(alignment, shown.lines, times, marked)
+                yield shown.start, shown.end, self._text(alignment, shown.lines, times, marked), ""
 
     def _text(
         self, alignment: Alignment, lines: tuple[range, ...], times: list[tuple[int, int]], marked: int | None
@@ -156,7 +157,7 @@ class Subtitles:
         if self._name == "ass":
             tags = [tag if tag[0] == "{" else f"{{\\{tag[-2]}{0 if '/' in tag else 1}}}" for tag in tags]
         elif self._name == "vtt":
-            tags = ["" if tag[0] == "{" else tag for tag in tags]  # its places are no part of the text
+            tags = ["" if tag[0] == "{" else tag for tag in tags]  # places are no part of the text
         marked = "".join(self._escape(part) + tag for part, tag in zip(parts, [*tags, ""], strict=True))
         return marked.replace("\n", "\\N") if self._name == "ass" else marked
 
@@ -179,7 +180,7 @@ class Subtitles:
             lines = block.strip("\n").split("\n")
             stamp = next((k for k, line in enumerate(lines) if " --> " in line), None)
             if stamp is not None:
-                start, end = (_seconds(t) for t in lines[stamp].split(" --> "))
+                start, end = (_seconds(t.split()[0]) for t in lines[stamp].split(" --> "))
                 text = " ".join(lines[stamp + 1 :])
                 text = html.unescape(text) if self._name == "vtt" else text.replace("->\u2060>", "-->")
                 words.append(Word(text, start, end))

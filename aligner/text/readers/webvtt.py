@@ -9,6 +9,7 @@ from aligner.core import Cue
 from aligner.text.readers.base import readers, subtitles
 
 _TIMING = re.compile(r"\s*((?:\d+:)?\d\d:\d\d\.\d{3})\s*-->\s*((?:\d+:)?\d\d:\d\d\.\d{3})(?:\s|$)")
+_TOP = re.compile(r"\sline:(?:\d(?![\d.%])|[0-4]?\d(?:\.\d+)?%)")  # a line from the top, or a share of the height
 
 
 class WebVtt:
@@ -25,7 +26,9 @@ class WebVtt:
             lines = block.strip("\n").split("\n")
             for number, line in enumerate(lines[:2]):  # an identifier may stand before the times
                 if timing := _TIMING.match(line):
-                    shown.append((_seconds(timing[1]), _seconds(timing[2]), "\n".join(lines[number + 1 :])))
+                    place = "{\\an8}" if _TOP.search(line) else ""
+                    text = place + "\n".join(lines[number + 1 :])
+                    shown.append((_seconds(timing[1]), _seconds(timing[2]), text))
                     break
         return subtitles(shown)
 
