@@ -186,6 +186,7 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Ali
     found: dict[str, Any] = {
         "model": model.name,
         "fingerprint": model.fingerprint,
+        "dtype": model.precision,
         **settings.describe(),
         "text": "given" if given else "recognised",
         "windows": spoken.windows,

@@ -1,10 +1,9 @@
-"""Every tool that times the words of a given text, on the same weights, in processes of their own that take turns.
+"""Every tool that times words, on the same weights, in processes of their own that take turns.
 
-The unit of work is one clip (audio and transcript) of a given length, aligned
-again and again. All processes are alive at once and take turns, so that a busy
-machine slows all of them alike. CPU time is what a process spends (user and
-system) from the samples to the times of the words, loading left out. Random
-weights say nothing of accuracy, but cost what trained ones do.
+All processes are alive at once and take turns, so that a busy machine slows all of them alike. CPU time is what a
+process spends (user and system) from the samples to the times of the words, loading left out; for a cold command, all
+that a process of its own spends. Everybody decodes greedily, without second tries at other temperatures, but for the
+line that says otherwise.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,13 +30,14 @@ from aligner.core import Audio
 
 RATE = 16_000
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-Align = Callable[[], object]
+Run = Callable[[NDArray[np.float32], str | None], object]  # samples, and the text where it is given
 
 
 class Turn(NamedTuple):
-    """What one alignment took: CPU seconds, and the most MiB the process has held until then."""
+    """What one run took: CPU and wall seconds, and the most MiB the process has held until then."""
 
     cpu: float
+    wall: float
     peak: float
 
 
@@ -63,142 +64,102 @@ def clip(seconds: float) -> tuple[Audio, str]:
 # --- the tools -----------------------------------------------------------------------------
 
 
-def _whisper(find: Callable[..., object]) -> Callable[[Path, Audio, str], Align]:
-    """A function with the arguments of openai-whisper's `find_alignment`, which encodes too."""
+def _ours(folder: str, threads: int, dtype: str) -> Run:
+    from aligner.models import load_model
+    from aligner.pipeline import align_audio
+    from aligner.timing.settings import Settings
 
-    def make(folder: Path, audio: Audio, text: str) -> Align:
-        import whisper
-
-        from benchmarks.peers import openai_model, openai_tokenizer
-
-        model, tokenizer = openai_model(folder), openai_tokenizer(folder)
-        ids = tokenizer.encode(" " + text)
-
-        def align() -> object:
-            mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(audio.samples.copy(), padding=480000), 3000)
-            return find(model, tokenizer, ids, mel, len(audio.samples))
-
-        return align
-
-    return make
+    model, settings = load_model(folder, dtype=dtype, threads=threads), Settings(language="en")
+    return lambda samples, text: align_audio(model, Audio(samples, RATE), text, settings)
 
 
-def _find_alignment(model: Any, tokenizer: Any, ids: list[int], mel: Any, samples: int) -> object:
-    from whisper.timing import find_alignment
+def _encoder(folder: str, threads: int) -> Run:
+    """The least that any tool has to do: the encoder on one window after another."""
+    from aligner.models import load_model
 
-    return find_alignment(model, tokenizer, ids, mel, samples // 160)
-
-
-def _find_alignment_stable(model: Any, tokenizer: Any, ids: list[int], mel: Any, samples: int) -> object:
-    from aligner.guard import import_torchaudio
-
-    import_torchaudio()
-    from stable_whisper.timing import find_alignment_stable
-
-    return find_alignment_stable(model, tokenizer, ids, mel, samples)
+    model = load_model(folder, threads=threads)
+    size = round(model.window * RATE)
+    return lambda samples, _: [model.encode(Audio(samples[k : k + size], RATE)) for k in range(0, len(samples), size)]
 
 
-def _eager(folder: Path, audio: Audio, text: str) -> Align:
-    """transformers as its documentation has it: one forward pass with all attentions, everything eager."""
+def _faster_whisper(folder: str, threads: int, compute: str, **options: Any) -> Run:
+    from faster_whisper import WhisperModel
+
+    from benchmarks.recognition import readable
+
+    with readable(folder) as whole:
+        model = WhisperModel(whole, device="cpu", compute_type=compute, cpu_threads=threads)
+    return lambda samples, _: list(model.transcribe(samples, language="en", word_timestamps=True, **options)[0])
+
+
+def _torch(folder: str, threads: int) -> Any:
+    """openai-whisper's model, which two more tools build upon."""
     import torch
 
+    from benchmarks.peers import openai_model
+
+    torch.set_num_threads(threads)
+    return openai_model(folder)
+
+
+def _openai(folder: str, threads: int) -> Run:
+    import whisper
+
+    model = _torch(folder, threads)
+    return lambda samples, _: whisper.transcribe(
+        model, samples, language="en", word_timestamps=True, temperature=0.0, fp16=False,
+        condition_on_previous_text=False,
+    )  # fmt: skip
+
+
+def _timestamped(folder: str, threads: int) -> Run:
+    import whisper_timestamped
+
+    model = _torch(folder, threads)
+    return lambda samples, _: whisper_timestamped.transcribe(
+        model, samples, language="en", temperature=0.0, fp16=False, condition_on_previous_text=False
+    )
+
+
+def _stable(folder: str, threads: int) -> Run:
     from aligner.guard import import_torchaudio
 
     import_torchaudio()
-    import scipy.ndimage
-    import transformers
-    from dtw import dtw
+    import stable_whisper
 
-    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
-    prompt = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
-    ids = tokenizer(" " + text, add_special_tokens=False)["input_ids"]
-    forced = torch.tensor([[*tokenizer.convert_tokens_to_ids(prompt), *ids, tokenizer.eos_token_id]])
-    upper = model.config.decoder_layers // 2
+    model = _torch(folder, threads)
+    stable_whisper.modify_model(model)
 
-    def align() -> object:
-        features = extractor(audio.samples, sampling_rate=16000, return_tensors="pt").input_features
-        with torch.inference_mode():
-            output = model(features, decoder_input_ids=forced, output_attentions=True)
-        weights = torch.cat(output.cross_attentions[upper:]).flatten(0, 1)
-        cut = weights[..., : len(audio.samples) // 320].numpy()
-        scores = (cut - cut.mean(-2, keepdims=True)) / cut.std(-2, keepdims=True)
-        smooth = scipy.ndimage.median_filter(scores, (1, 1, 7), mode="mirror").mean(0)
-        return dtw(-smooth[len(prompt) - 1 : -1].astype(np.float64), step_pattern="symmetric1").index2
-
-    return align
-
-
-def _faster_whisper(folder: Path, audio: Audio, text: str) -> Align:
-    import faster_whisper
-
-    model = faster_whisper.WhisperModel(str(_converted(folder)), device="cpu", compute_type="float32", cpu_threads=1)
-    tokenizer = faster_whisper.tokenizer.Tokenizer(model.hf_tokenizer, True, task="transcribe", language="en")
-    ids = tokenizer.encode(" " + text)
-
-    def align() -> object:
-        features = faster_whisper.audio.pad_or_trim(model.feature_extractor(audio.samples))
-        return model.find_alignment(tokenizer, [ids], model.encode(features), len(audio.samples) // 160)
-
-    return align
-
-
-def _converted(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}-ctranslate2")
-
-
-def _ours(folder: Path, audio: Audio, text: str, dtype: str = "float32", confidence: bool = False) -> Align:
-    from aligner.models import load_model
-    from aligner.timing.settings import choose
-    from aligner.timing.window import align_window
-
-    model = load_model(str(folder), dtype=dtype, threads=1)
-    settings = choose("openai", language="en", confidence=confidence)
-    return lambda: align_window(model, model.encode(audio), text, settings, "en")
-
-
-def _transcribe(folder: Path, audio: Audio, text: str, align: bool = False) -> Align:
-    """Greedy decoding of as many tokens as the transcript has; then the alignment of the transcript."""
-    from aligner.models import load_model
-    from aligner.models.decode import greedy
-    from aligner.timing.settings import choose
-    from aligner.timing.window import align_window
-
-    model: Any = load_model(str(folder), threads=1)
-    settings = choose("openai", language="en", confidence=False)
-    rules = replace(model.rules, limit=len(model.tokenize(text)))  # random weights never end a text
-
-    def run() -> object:
-        encoded = model.encode(audio)
-        memory = model.network.decoder.memory(encoded.states[None])
-        found = greedy(model.network, memory, model.prompt("en"), rules)
-        return align_window(model, encoded, text, settings, "en") if align else found
+    def run(samples: NDArray[np.float32], text: str | None) -> object:
+        if text is not None:
+            return model.align(samples, text, language="en", verbose=None)
+        return model.transcribe(
+            samples, language="en", temperature=0.0, fp16=False, condition_on_previous_text=False, verbose=None
+        )
 
     return run
 
 
-REFERENCE = "openai-whisper find_alignment"
-STABLE = "stable-ts find_alignment_stable"
-EAGER = "transformers, all eager"
-FASTER = "faster-whisper find_alignment, float32"
-OURS = "this tool, float32"
-SURE = "this tool, float32, with word probabilities"
-HALF = "this tool, bfloat16"
-TRANSCRIBE = "this tool, transcription only"
-BOTH = "this tool, transcription and alignment"
+GREEDY: dict[str, Any] = {"beam_size": 1, "temperature": 0.0, "condition_on_previous_text": False}
+FASTER = "faster-whisper, float32"
+ENCODER = "the encoder alone, float32"
+OURS = "align, float32"
+STABLE = "stable-ts"
 
-CONTENDERS: dict[str, Callable[[Path, Audio, str], Align]] = {
-    REFERENCE: _whisper(_find_alignment),
-    STABLE: _whisper(_find_alignment_stable),
-    EAGER: _eager,
-    FASTER: _faster_whisper,
-    OURS: _ours,
-    SURE: lambda *given: _ours(*given, confidence=True),
-    HALF: lambda *given: _ours(*given, dtype="bfloat16"),
-    TRANSCRIBE: _transcribe,
-    BOTH: lambda *given: _transcribe(*given, align=True),
+TOOLS: dict[str, Callable[[str, int], Run]] = {
+    OURS: lambda folder, threads: _ours(folder, threads, "float32"),
+    "align, bfloat16": lambda folder, threads: _ours(folder, threads, "bfloat16"),
+    "align, int8": lambda folder, threads: _ours(folder, threads, "int8"),
+    FASTER: lambda folder, threads: _faster_whisper(folder, threads, "float32", **GREEDY),
+    "faster-whisper, int8": lambda folder, threads: _faster_whisper(folder, threads, "int8", **GREEDY),
+    "faster-whisper, float32, its defaults (beam of 5)": lambda f, threads: _faster_whisper(f, threads, "float32"),
+    "openai-whisper": _openai,
+    "whisper-timestamped": _timestamped,
+    STABLE: _stable,
+    ENCODER: _encoder,
 }
+RECOGNISE = tuple(name for name in TOOLS if name != ENCODER)
+GIVEN = (OURS, "align, bfloat16", "align, int8", STABLE, ENCODER)
 
 
 # --- their turns ---------------------------------------------------------------------------
@@ -213,47 +174,67 @@ def peak_memory() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def serve(name: str, folder: Path, seconds: float) -> None:
-    """One contender: aligns once for every line read, and writes its `Turn`."""
-    align = CONTENDERS[name](folder, *clip(seconds))
-    align()  # compilers and allocators warm up
+def _spent() -> tuple[float, float]:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime, time.monotonic()
+
+
+def samples_of(audio: Path) -> NDArray[np.float32]:
+    """A recording at the rate that all tools take."""
+    from aligner.audio.read import read_audio
+
+    return read_audio(audio, RATE).samples.copy()
+
+
+def serve(name: str, folder: str, threads: int) -> None:
+    """One contender: for every line read, a list of audio files and a text or null, it runs and writes a `Turn`."""
+    run = TOOLS[name](folder, threads)
     print("ready", flush=True)
-    for _ in sys.stdin:
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        align()
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(json.dumps([spent, peak_memory()]), flush=True)
+    for line in sys.stdin:
+        files, text = json.loads(line)
+        heard = [samples_of(Path(file)) for file in files]
+        before = _spent()
+        for samples in heard:
+            run(samples, text)
+        print(json.dumps([b - a for a, b in zip(before, _spent(), strict=True)] + [peak_memory()]), flush=True)
 
 
-def take_turns(names: Iterable[str], folder: Path, seconds: float, count: int) -> dict[str, list[Turn]]:
-    """Every contender aligns a clip `count` times, one alignment a turn.
+def _environment(threads: int) -> dict[str, str]:
+    count = str(threads)
+    return {
+        **os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "NUMBA_NUM_THREADS": count,
+        "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+
+
+def take_turns(
+    names: Iterable[str], folder: str, files: list[str], text: str | None, rounds: int, threads: int = 1
+) -> dict[str, list[Turn]]:
+    """Every contender does the same work once a round; a first round warms up and does not count.
 
     Parameters
     ----------
     names : iterable of str
-        In `CONTENDERS`.
-    folder : Path
-        A transformers folder.
-    seconds : float
-        Length of the clip.
-    count : int
+        In `TOOLS`.
+    folder : str
+        A CTranslate2 folder.
+    files : list of str
+        Recordings, one after another in a turn.
+    text : str or None
+        Their transcript, which is recognised when None.
+    rounds, threads : int
 
     Raises
     ------
     click.ClickException
         A contender stopped.
     """
-    from benchmarks.peers import ct2_folder
-
-    if not _converted(folder).exists():
-        ct2_folder(folder, _converted(folder))  # here, so that its memory counts for no one
     command = [sys.executable, "-m", "benchmarks.contenders"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     running = {
         name: subprocess.Popen(
-            [*command, name, str(folder), str(seconds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            [*command, name, folder, str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=_environment(threads),
         )
         for name in names
     }  # fmt: skip
@@ -262,22 +243,63 @@ def take_turns(names: Iterable[str], folder: Path, seconds: float, count: int) -
     def answer(name: str) -> str:
         line = running[name].stdout.readline().strip()  # type: ignore[union-attr]
         if not line:
-            raise click.ClickException(f"{name} stopped; its message is above")
+            raise click.ClickException(f"{name} stopped: try python -m benchmarks.contenders {name!r} {folder} 1")
         return line
 
     try:
         for name in running:
             answer(name)
-        for _ in range(count):
+        for number in range(rounds + 1):
             for name, process in running.items():
-                process.stdin.write("\n")  # type: ignore[union-attr]
+                process.stdin.write(json.dumps([files, text]) + "\n")  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
-                found[name].append(Turn(*json.loads(answer(name))))
+                turn = Turn(*json.loads(answer(name)))
+                if number:
+                    found[name].append(turn)
     finally:
         for process in running.values():
             process.kill()
             process.wait()
     return found
+
+
+def measured(command: list[str], threads: int = 1, folder: Path | None = None, given: str = "") -> Turn:
+    """All that a command spends in a process of its own.
+
+    Raises
+    ------
+    click.ClickException
+        It failed; its messages are in the exception.
+    """
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as asked:
+        asked.write(given)
+        asked.seek(0)
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=asked, stdout=said, stderr=said, env=_environment(threads)
+        )  # outputs carry no colour and no progress bar when nobody watches
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+        said.seek(0)
+        if status:
+            raise click.ClickException(f"{' '.join(command)} failed: {said.read().strip()[-500:]}")
+    return Turn(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+
+
+def cold(name: str, folder: str, audio: str, text: str | None, threads: int = 1) -> Turn:
+    """A tool from its start to the words of one recording; `align` is the command itself, and writes its files."""
+    if not name.startswith("align"):
+        command = [sys.executable, "-m", "benchmarks.contenders", name, folder, str(threads)]
+        return measured(command, threads, given=json.dumps([[audio], text]) + "\n")
+    with tempfile.TemporaryDirectory() as place:
+        command = [
+            sys.executable, "-m", "aligner", audio, "--model", folder, "--language", "en", "--dtype",
+            name.split(", ")[1], "--threads", str(threads), "-q", "-o", f"{place}/out.TextGrid",
+        ]  # fmt: skip
+        if text is not None:
+            (Path(place) / "text.txt").write_text(text, encoding="utf-8")
+            command += ["--text", f"{place}/text.txt"]
+        return measured(command, threads)
 
 
 # --- the machine ---------------------------------------------------------------------------
@@ -293,13 +315,13 @@ def machine() -> str:
     flags = facts.get("flags", "").split()
     wide = [name for flag, name in (("avx2", "AVX2"), ("avx512f", "AVX512"), ("avx512_bf16", "AVX512-BF16"),
                                     ("amx_bf16", "AMX")) if flag in flags]  # fmt: skip
-    tools = ("torch", "transformers", "ctranslate2", "openai-whisper", "faster-whisper", "stable-ts")
+    tools = ("torch", "ctranslate2", "openai-whisper", "faster-whisper", "whisper-timestamped", "stable-ts")
     return (
         f"{facts.get('model name', platform.machine())} ({', '.join(wide)}), {os.cpu_count()} processors, "
-        f"on average {os.getloadavg()[0]:.1f} programs running when this began; one thread a tool\n"
+        f"on average {os.getloadavg()[0]:.1f} programs running when this began\n"
         f"{', '.join(f'{tool} {version(tool)}' for tool in tools)}"
     )
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

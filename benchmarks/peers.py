@@ -12,7 +12,7 @@ from typing import Any
 
 from aligner.models.checkpoint import Checkpoint
 from aligner.models.load import open_checkpoint
-from aligner.models.network import Shape
+from aligner.models.shape import Shape
 from aligner.models.tokens import Vocabulary, read_vocabulary
 from aligner.models.whisper import Special
 

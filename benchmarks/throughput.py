@@ -1,88 +1,57 @@
-"""Speed and memory at scale: `python -m benchmarks.throughput`.
+"""Speed and memory at scale: `python -m benchmarks.throughput --model FOLDER`.
 
-Two parts. `tools`: every tool times the same words in windows of 28 s, one
-after another up to an hour, and in short files of 3 s, on one random
-checkpoint (`benchmarks.contenders` says how). Such a window is one call of the
-tool; what a tool holds after 1, 10 and 60 minutes shows whether memory grows.
-`command`: `align` itself, with the embedded model, on recordings of 1, 10 and
-60 minutes with their transcripts, and on a folder of short files; CPU seconds
-and memory are those of the whole process, its start included.
+Two parts. `long`: `align` on recordings of 1, 10 and 60 minutes, recognised and with their transcripts: what a second
+of audio costs, and what the process holds, should not grow with the length. `short`: `align` on a folder of short
+files, and faster-whisper on the same files one by one, loaded once. CPU seconds and memory are those of whole
+processes, their start included.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import subprocess
+import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from benchmarks.contenders import FASTER, OURS, RATE, REFERENCE, STABLE, SURE, Turn, machine, pieces, take_turns
+from benchmarks.contenders import FASTER, RATE, Turn, machine, measured, pieces
 
-WINDOW, SHORT = 28.0, 3.0  # seconds
-TOOLS = (REFERENCE, STABLE, FASTER, OURS, SURE)
+HEADER = "| {} | | CPU s | CPU s per s of audio | wall s | peak MiB |\n|---|---|---|---|---|---|"
 
 
-def row(load: str, tool: str, cpu: float, seconds: float, peak: float) -> str:
+def row(load: str, how: str, turn: Turn, seconds: float) -> str:
     """One line of a table, as Markdown."""
-    return f"| {load} | {tool} | {cpu:.1f} | {cpu / seconds:.4f} | {peak:.0f} |"
+    return f"| {load} | {how} | {turn.cpu:.1f} | {turn.cpu / seconds:.4f} | {turn.wall:.1f} | {turn.peak:.0f} |"
 
 
-def header(first: str) -> str:
-    """The two lines over the rows."""
-    return f"| {first} | | CPU s | CPU s per s of audio | peak MiB |\n|---|---|---|---|---|"
-
-
-def compare_tools(size: str, minutes: list[float], files: int) -> None:
-    """Print the table of all tools on identical random weights."""
-    from benchmarks.peers import random_checkpoint
-
-    click.echo(header(f"{size}, random weights"))
-    with tempfile.TemporaryDirectory() as work:
-        folder = random_checkpoint(Path(work) / size, size)
-        loads = [(f"{length:g} min", math.ceil(length * 60 / WINDOW)) for length in minutes]
-        if loads:
-            found = take_turns(TOOLS, folder, WINDOW, max(count for _, count in loads))
-            _print_rows(loads, found, WINDOW)
-        if files:
-            _print_rows([(f"{files} files of {SHORT:g} s", files)], take_turns(TOOLS, folder, SHORT, files), SHORT)
-
-
-def _print_rows(loads: list[tuple[str, int]], found: dict[str, list[Turn]], seconds: float) -> None:
-    """A shorter load is the beginning of the longest."""
-    for load, count in loads:
-        for tool, turns in found.items():
-            cpu = sum(turn.cpu for turn in turns[:count])
-            click.echo(row(load, tool, cpu, count * seconds, turns[count - 1].peak))
-
-
-def measure_command(minutes: list[float], files: int) -> None:
-    """Print what `align` needs for long recordings and for many short ones, transcripts given."""
-    click.echo(header("`align`, embedded model"))
+def long(model: str, minutes: list[float], dtype: str) -> Iterator[str]:
+    """What `align` needs for recordings of some lengths."""
     for length in minutes:
         with tempfile.TemporaryDirectory() as work:
-            text = _write(Path(work) / "long.wav", length * 60)
+            text = write(Path(work) / "long.wav", length * 60)
             (Path(work) / "long.txt").write_text(text)
-            cpu, peak = _align(Path(work), "long.wav", "--text", "long.txt", "-f", "textgrid,json")
-        click.echo(row(f"{length:g} min", "one recording", cpu, length * 60, peak))
-    for count in (1, files) if files else ():
-        with tempfile.TemporaryDirectory() as work:
-            text = _write(Path(work) / "short.wav", SHORT)
-            folder = Path(work) / "recordings"
-            folder.mkdir()
-            for number in range(count):
-                shutil.copy(Path(work) / "short.wav", folder / f"{number:04}.wav")
-                (folder / f"{number:04}.txt").write_text(text)
-            given = ("recordings", "--text", "recordings", "-f", "textgrid,json", "-o", "out")
-            cpu, peak = _align(Path(work), *given)
-        click.echo(row(f"{count} files of {SHORT:g} s", "one folder", cpu, count * SHORT, peak))
+            for how, given in (("recognised", []), ("text given", ["--text", "long.txt"])):
+                turn = _align(Path(work), model, dtype, "long.wav", *given, "-f", "textgrid,json")
+                yield row(f"{length:g} min", how, turn, length * 60)
 
 
-def _write(path: Path, seconds: float) -> str:
+def short(model: str, files: int, seconds: float, dtype: str) -> Iterator[str]:
+    """What `align` and faster-whisper need for many short files."""
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work) / "recordings"
+        folder.mkdir()
+        made = cut(folder, files, seconds)
+        load, length = f"{files} files of {seconds:g} s", files * seconds
+        turn = _align(Path(work), model, dtype, "recordings", "-f", "textgrid,json", "-o", "out")
+        yield row(load, f"align, {dtype}, recognised", turn, length)
+        name = FASTER.replace("float32", dtype)
+        command = [sys.executable, "-m", "benchmarks.contenders", name, model, "1"]
+        yield row(load, name, measured(command, given=json.dumps([made, None]) + "\n"), length)
+
+
+def write(path: Path, seconds: float) -> str:
     """The sample recordings again and again as one file; their words."""
     import soundfile
 
@@ -95,40 +64,49 @@ def _write(path: Path, seconds: float) -> str:
     return " ".join(text)
 
 
-def _align(folder: Path, *arguments: str) -> tuple[float, float]:
-    """CPU seconds and peak MiB of one run of the command.
+def cut(folder: Path, files: int, seconds: float) -> list[str]:
+    """Short files, cut from the sample recordings one after another."""
+    import soundfile
 
-    Raises
-    ------
-    click.ClickException
-        It failed; its messages are in the exception.
-    """
-    command = [sys.executable, "-m", "aligner", *arguments]
-    # Outputs carry no colour and no progress bar when nobody watches.
-    with tempfile.TemporaryFile("w+") as said:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        said.seek(0)
-        if status:
-            raise click.ClickException(f"align {' '.join(arguments)} failed: {said.read().strip()[-500:]}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    made: list[str] = []
+    while len(made) < files:
+        for samples, _ in pieces(3600.0):
+            size = round(seconds * RATE)
+            for low in range(0, len(samples) - size + 1, size):
+                path = folder / f"{len(made):04}.wav"
+                soundfile.write(path, samples[low : low + size], RATE)
+                made.append(str(path))
+                if len(made) == files:
+                    return made
+    return made
+
+
+def _align(folder: Path, model: str, dtype: str, *arguments: str) -> Turn:
+    """One run of the command."""
+    options = ("--model", model, "--dtype", dtype, "--language", "en", "--threads", "1")
+    return measured([sys.executable, "-m", "aligner", *arguments, *options], folder=folder)
 
 
 @click.command()
-@click.option("--part", type=click.Choice(["tools", "command", "both"]), default="both", show_default=True)
-@click.option("--size", type=click.Choice(["tiny", "base"]), default="tiny", show_default=True)
+@click.option("--model", required=True, help="A CTranslate2 folder.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(["long", "short"]), default=("long", "short"))
 @click.option("--minutes", default="1,10,60", show_default=True, help="Lengths of audio.")
-@click.option("--files", default=1000, show_default=True, help="Short files.")
-def main(part: str, size: str, minutes: str, files: int) -> None:
+@click.option("--files", default=200, show_default=True, help="Short files.")
+@click.option("--seconds", default=3.0, show_default=True, help="Length of a short file.")
+@click.option("--dtype", type=click.Choice(["float32", "int8"]), default="float32", show_default=True)
+def main(model: str, parts: tuple[str, ...], minutes: str, files: int, seconds: float, dtype: str) -> None:
     """Print CPU seconds, real-time factors and peak memory."""
-    lengths = [float(length) for length in minutes.split(",") if length]
+    model = str(Path(model).resolve())
     click.echo(f"{machine()}\n")
-    if part in ("command", "both"):  # first, while this process is small
-        measure_command(lengths, files)
+    if "long" in parts:
+        click.echo(HEADER.format(f"`align`, {Path(model).name}, {dtype}"))
+        for line in long(model, [float(length) for length in minutes.split(",") if length], dtype):
+            click.echo(line)
         click.echo()
-    if part in ("tools", "both"):
-        compare_tools(size, lengths, files)
+    if "short" in parts:
+        click.echo(HEADER.format(f"{Path(model).name}, {dtype}"))
+        for line in short(model, files, seconds, dtype):
+            click.echo(line)
 
 
 if __name__ == "__main__":

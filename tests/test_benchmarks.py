@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from aligner.core import Word
 from benchmarks.accuracy import measure, rival, table
 from benchmarks.calibration import Judged, across, area, report
-from benchmarks.contenders import RATE, Turn, clip, pieces
+from benchmarks.contenders import ENCODER, RATE, Turn, clip, pieces, take_turns
 from benchmarks.invented import Counts, count, ratio
 from benchmarks.joined import joined
 from benchmarks.mixtures import Mixture, level, mixtures, noise
@@ -23,7 +23,8 @@ from benchmarks.monophones import in_turns
 from benchmarks.recognition import main as recognition
 from benchmarks.recognition import rate, word_errors
 from benchmarks.rivals import CannotRun
-from benchmarks.throughput import compare_tools
+from benchmarks.speed import table as speed_table
+from benchmarks.throughput import cut
 from eval.baselines import uniform_times
 from eval.corpora import textgrid
 from eval.manifest import make_utterance, write_manifest
@@ -44,21 +45,30 @@ def test_clips_have_the_length_and_the_words_that_are_whole_in_them(seconds: flo
     assert len(shorter) < len(text.split()) < 5 * seconds
 
 
-def test_a_shorter_load_is_the_beginning_of_the_longest(monkeypatch, capsys) -> None:
-    """Two minutes are five windows of 28 s; each later window costs and holds more than the one before."""
+def test_short_files_are_cut_one_after_another(tmp_path: Path) -> None:
+    made = cut(tmp_path, 9, 1.5)
+    assert len(set(made)) == 9
+    heard = [soundfile.read(path)[0] for path in made]
+    assert {len(samples) for samples in heard} == {round(1.5 * RATE)}
+    first = next(pieces(60.0))[0]
+    np.testing.assert_allclose(np.concatenate(heard[:2]), first[: 3 * RATE], atol=1e-4)
 
-    def turns(names: tuple[str, ...], folder: object, seconds: float, count: int) -> dict[str, list[Turn]]:
-        return {"tool": [Turn(cpu=number, peak=100 * number) for number in range(1, count + 1)]}
 
-    monkeypatch.setattr("benchmarks.throughput.take_turns", turns)
-    monkeypatch.setattr("benchmarks.peers.random_checkpoint", lambda folder, size: folder)
-    compare_tools("tiny", [1, 2], files=4)
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert rows == [
-        ["1 min", "tool", "6.0", f"{6 / 84:.4f}", "300"],
-        ["2 min", "tool", "15.0", f"{15 / 140:.4f}", "500"],
-        ["4 files of 3 s", "tool", "10.0", f"{10 / 12:.4f}", "400"],
+def test_ratios_are_medians_over_the_rounds() -> None:
+    """One slow round moves neither the median nor the ratio."""
+    ours = [Turn(1.0, 2.0, 10.0), Turn(4.0, 8.0, 11.0), Turn(1.2, 2.4, 12.0)]
+    found = {"ours": ours, "theirs": [Turn(2.0, 2.0, 9.0), Turn(8.0, 8.0, 9.0), Turn(2.0, 2.0, 9.0)]}
+    assert speed_table("base", found, ["theirs"]).splitlines()[2:] == [
+        "| ours | 1.20 | 2.40 | 0.50 | 12 |",
+        "| theirs | 2.00 | 2.00 | 1.00 | 9 |",
     ]
+
+
+def test_a_contender_answers_once_a_round(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", clip(2.0)[0].samples, RATE)
+    embedded = str(SAMPLES.parents[1] / "aligner" / "embedded")
+    (turns,) = take_turns([ENCODER], embedded, [str(tmp_path / "short.wav")] * 2, None, 2).values()
+    assert len(turns) == 2 and all(turn.cpu > 0 and turn.peak > 50 for turn in turns)
 
 
 def test_joined_utterances_keep_their_words_times_and_speakers(tmp_path: Path) -> None:

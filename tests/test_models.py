@@ -16,7 +16,7 @@ from aligner.errors import InputError, ModelError, SettingError
 from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.features import mel_filters
-from aligner.models.network import product
+from aligner.models.products import product
 
 import_torchaudio()  # transformers imports it
 
@@ -298,7 +298,7 @@ def test_names_of_no_model_are_refused_at_once(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"dtype": "int8"}, {"device": "gpu"}, {"device": "cuda"}, {"threads": 0}], ids=lambda s: str(s)
+    "settings", [{"dtype": "int4"}, {"device": "gpu"}, {"device": "cuda"}, {"threads": 0}], ids=lambda s: str(s)
 )
 def test_settings_of_the_machine_that_do_not_exist_are_refused(settings: dict) -> None:
     if settings.get("device") == "cuda" and torch.cuda.is_available():

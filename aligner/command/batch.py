@@ -81,6 +81,8 @@ def align_job(plan: Plan, job: Job, found: Transcript | None) -> Alignment:
 def messages(plan: Plan, job: Job, alignment: Alignment) -> list[str]:
     """What a user should know about an alignment, a sentence each."""
     said = [f"{job.audio}: {message}" for message in alignment.provenance.get("warnings", ())]
+    if plan.loading["dtype"] == "auto":
+        said.append(f"{job.audio}: computed in {alignment.provenance['dtype']}")
     if (probability := alignment.provenance.get("language_probability")) is not None and alignment.language:
         said.append(f"{job.audio}: language: {name_and_code(alignment.language)}, probability {probability:.2f}")
     for name, before in (("missing", "not spoken: "), ("dropped", "")):

@@ -234,7 +234,13 @@ Examples:
     help="Python module, or file ending in .py, that registers steps, paths or formats of your own; repeatable.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "int8", "auto"]),
+    default="float32",
+    show_default=True,
+    help="Precision; int8 is for processors; auto takes bfloat16 where the processor has it, and says so.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each job.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.version_option(__version__, prog_name="align")

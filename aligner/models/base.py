@@ -105,8 +105,9 @@ class SpeechModel(Protocol):
 
     Attributes
     ----------
-    name, fingerprint : str
-        What was loaded, for provenance; the fingerprint is the same for the same weights in any file.
+    name, fingerprint, precision : str
+        What was loaded, for provenance; the fingerprint is the same for the same weights in any file. The precision
+        is one of `aligner.models.load.DTYPES`.
     sample_rate : int
         Hz that `encode` expects.
     window : float
@@ -125,6 +126,7 @@ class SpeechModel(Protocol):
 
     name: str
     fingerprint: str
+    precision: str
     sample_rate: int
     window: float
     max_tokens: int

@@ -8,7 +8,7 @@ from aligner.models.checkpoint import Checkpoint, read_checkpoint
 from aligner.models.families import model_families
 from aligner.models.find import find
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "int8", "auto")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
@@ -40,7 +40,8 @@ def load_model(
     device : str
         "cpu", "cuda", "cuda:1", "mps" or "xpu".
     dtype : str
-        "float32", "bfloat16" or "float16".
+        "float32", "bfloat16" or "float16"; "int8" for linear layers in whole numbers on a processor; "auto" for
+        bfloat16 where a processor computes in it (docs/speed.md: words and times stay), else float32.
     threads : int, optional
         CPU threads.
 
@@ -63,8 +64,21 @@ def load_model(
         raise ModelError(f"model {name!r} is of the family {family!r}; supported: {', '.join(model_families)}")
     import torch
 
+    from aligner.models.products import supported
+
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise SettingError(f"device {device!r} asked for, but torch sees no GPU: use --device cpu")
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cpu" and family == "whisper" and _has_bfloat16() else "float32"
+    elif dtype == "int8" and not (device == "cpu" and supported()):
+        raise SettingError("--dtype int8 is for processors of the x86 kind: take float32, or float16 on a GPU")
     if threads is not None:
         torch.set_num_threads(threads)
     return model_families[str(family)](checkpoint, torch.device(device), getattr(torch, dtype))
+
+
+def _has_bfloat16() -> bool:
+    import torch
+
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))

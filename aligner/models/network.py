@@ -18,71 +18,17 @@ Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision",
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from aligner.models.products import Int8Linear, in_whole_numbers, product
+from aligner.models.shape import ACTIVATIONS, Shape
+
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values, or queries and keys
 Memory = tuple[Pair, ...]
-_FEW = 8  # rows that MKL multiplies while it reads a matrix once
-
-# "quick_gelu" and the like do not occur in Whisper, but config.json names its function.
-ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "gelu": functional.gelu,
-    "relu": functional.relu,
-    "silu": functional.silu,
-}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The numbers that make a network, under transformers' names in `config.json`."""
-
-    d_model: int
-    vocab_size: int
-    num_mel_bins: int
-    encoder_layers: int
-    decoder_layers: int
-    encoder_attention_heads: int
-    decoder_attention_heads: int
-    encoder_ffn_dim: int
-    decoder_ffn_dim: int
-    max_source_positions: int = 1500
-    max_target_positions: int = 448
-    activation_function: str = "gelu"
-    scale_embedding: bool = False
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int" and not (isinstance(value, int) and value > 0):
-                raise ValueError(f"its config says {field.name} = {str(value)[:40]!r}")
-        for heads in (self.encoder_attention_heads, self.decoder_attention_heads):
-            if self.d_model % heads:
-                raise ValueError(f"its config shares a width of {self.d_model} among {heads} heads")
-        if self.activation_function not in ACTIVATIONS:
-            raise ValueError(f"its config names the unknown activation {str(self.activation_function)[:40]!r}")
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> Shape:
-        """The shape that a checkpoint's config describes.
-
-        Raises
-        ------
-        ValueError
-            A number is missing or makes no sense.
-        """
-        missing = [name for name in _NEEDED if name not in config]
-        if missing:
-            raise ValueError(f"its config has no {missing[0]}")
-        return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config})
-
-
-_NEEDED = tuple(name for name in Shape.__dataclass_fields__ if not hasattr(Shape, name))
 
 
 def _table(rows: int, width: int) -> nn.Embedding:
@@ -273,6 +219,7 @@ class Decoder(nn.Module):
             for _ in range(shape.decoder_layers)
         )
         self.layer_norm = nn.LayerNorm(shape.d_model)
+        self.output: Int8Linear | None = None  # the embedding, where layers are in whole numbers
 
     def memory(self, states: torch.Tensor) -> Memory:
         """Keys and values of encoder states (batch, frames, width) for every layer."""
@@ -284,7 +231,7 @@ class Decoder(nn.Module):
 
     def _embedded(self, ids: torch.Tensor, past: Past | None) -> torch.Tensor:
         first = past.length if past is not None else 0
-        embedded: torch.Tensor = self.embed_tokens(ids) * self.scale
+        embedded: torch.Tensor = self.embed_tokens(ids).to(self.embed_positions.weight.dtype) * self.scale
         return embedded + self.embed_positions.weight[first : first + ids.shape[1]]
 
     def forward(
@@ -330,6 +277,9 @@ class Decoder(nn.Module):
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores of every token of the vocabulary, float32."""
+        if self.output is not None:
+            scores: torch.Tensor = self.output(hidden)
+            return scores
         return product(hidden, self.embed_tokens.weight).float()
 
 
@@ -346,25 +296,6 @@ class Whisper(nn.Module):
         self.shape = shape
         self.encoder = Encoder(shape)
         self.decoder = Decoder(shape)
-
-
-def product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Rows times a large matrix, as `functional.linear` without a bias.
-
-    For a few rows this takes the time in which the matrix is read. MKL reads it once where the product is one of
-    several, and about once a row where it is the only one: so it is taken in equal parts.
-
-    Parameters
-    ----------
-    hidden : tensor, shape (..., width)
-    weight : tensor, shape (outputs, width)
-    """
-    rows = hidden.flatten(0, -2)
-    parts = next((n for n in range(2, 32) if not len(weight) % n), 1)
-    if len(rows) > _FEW or parts == 1 or weight.dtype != torch.float32 or not weight.is_cpu:
-        return functional.linear(hidden, weight)
-    products = torch.bmm(weight.view(parts, -1, weight.shape[1]), rows.T.expand(parts, -1, -1))
-    return products.view(len(weight), -1).T.contiguous().view(*hidden.shape[:-1], -1)
 
 
 def cross_scores(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
@@ -387,7 +318,7 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
     weights : dict of tensors
         Under transformers' names; others than the network's are left out.
     device, dtype
-        Of the network; weights are converted.
+        Of the network; weights are converted. With int8 linear layers are, and what they pass on is float32.
 
     Raises
     ------
@@ -407,5 +338,12 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
             raise ValueError(f"it has no {name}")
         if held[name].shape != blank.shape:
             raise ValueError(f"{name} is {tuple(held[name].shape)}, not {tuple(blank.shape)} as its config says")
+    if dtype == torch.int8:
+        network.decoder.output = Int8Linear(held["decoder.embed_tokens.weight"])
+        in_whole_numbers(network, held)
+        # Few rows of the embedding are ever looked up: it stays in its file, in the precision that it has there.
+        kept = {name: held[name] if "embed_tokens" in name else held[name].float() for name in network.state_dict()}
+        network.load_state_dict(kept, assign=True)
+        return network.eval().requires_grad_(False)
     network.load_state_dict({name: held[name].to(device, dtype) for name in wanted}, assign=True)
     return network.eval().requires_grad_(False)

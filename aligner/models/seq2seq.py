@@ -118,7 +118,9 @@ class TransformersModel:
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self.checkpoint = checkpoint
         self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint
-        self.device, self.dtype = device, dtype
+        if dtype == torch.int8:
+            raise SettingError(f"--dtype int8 is for Whisper's checkpoints: take float32 for {checkpoint.name}")
+        self.device, self.dtype, self.precision = device, dtype, str(dtype).removeprefix("torch.")
         self.vocabulary = Pieces(checkpoint)
         self.network = self._build()
         self.encoder, self.decoder = self.network.get_encoder(), self.network.get_decoder()

@@ -22,8 +22,9 @@ from aligner.models.base import Encoded, ForcedPass, Transcription
 from aligner.models.checkpoint import Checkpoint
 from aligner.models.decode import Rules, greedy
 from aligner.models.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, mel_filters, padding_value
-from aligner.models.network import Memory, Shape, build, cross_scores
+from aligner.models.network import Memory, build, cross_scores
 from aligner.models.rereading import Rereading
+from aligner.models.shape import Shape
 
 _TOGETHER = 8  # a token of so many windows costs little more than of one: the time goes into reading the weights
 _STRIDE = 2  # feature frames per encoder frame
@@ -103,7 +104,8 @@ class WhisperModel:
             raise ModelError(f"model {checkpoint.name!r} is not a complete checkpoint: {error}") from None
         self.checkpoint = checkpoint
         self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint
-        self.device, self.dtype = device, dtype
+        self.device, self.precision = device, str(dtype).removeprefix("torch.")
+        self.dtype = torch.float32 if dtype == torch.int8 else dtype  # of what layers pass on
         self.vocabulary = checkpoint.vocabulary
         self.special = Special.of(checkpoint)
         self.sample_rate = SAMPLE_RATE
@@ -163,7 +165,7 @@ class WhisperModel:
         if not states.isfinite().all():
             raise ModelError(
                 f"model {self.name} computes no finite numbers: its weights are damaged, or too large for "
-                f"{str(self.dtype).removeprefix('torch.')} (then --dtype float32 helps)"
+                f"{self.precision} (then --dtype float32 helps)"
             )
         found = []
         for i, window in enumerate(audio):

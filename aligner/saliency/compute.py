@@ -49,10 +49,13 @@ def compute(
     Raises
     ------
     SettingError
-        Unknown method, argument or fill, too few masks to tell anything, or an extra that is not installed.
+        Unknown method, argument or fill, too few masks to tell anything, an extra that is not installed, or a model
+        in int8.
     InputError
         No tokens, or audio shorter than what the method hides at a time.
     """
+    if model.precision == "int8":
+        raise SettingError("saliency is not computed in whole numbers, which have no gradients: take --dtype float32")
     name, _, argument = method.partition(":")
     if masks is not None and masks < 1:
         raise SettingError(f"{masks} masks asked for: give at least 1, or none to draw until the map converges")

@@ -1,0 +1,92 @@
+"""Products with the matrices of a network, where torch's own way is not the fastest.
+
+A processor decodes about as fast as it reads the weights. In whole numbers they are a quarter as long: each row has
+its scale, inputs have one a product, found as they come (dynamic quantisation). Torch does this with kernels of
+FBGEMM; sums are exact, so all that is lost is in the rounding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+ENGINE = "fbgemm"
+_LARGEST = 127
+_ROWS = 2048
+_FEW = 8  # rows that MKL multiplies while it reads a matrix once
+
+
+def product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Rows times a large matrix, as `functional.linear` without a bias.
+
+    For a few rows this takes the time in which the matrix is read. MKL reads it once where the product is one of
+    several, and about once a row where it is the only one: so it is taken in equal parts.
+
+    Parameters
+    ----------
+    hidden : tensor, shape (..., width)
+    weight : tensor, shape (outputs, width)
+    """
+    rows = hidden.flatten(0, -2)
+    parts = next((n for n in range(2, 32) if not len(weight) % n), 1)
+    if len(rows) > _FEW or parts == 1 or weight.dtype != torch.float32 or not weight.is_cpu:
+        return functional.linear(hidden, weight)
+    products = torch.bmm(weight.view(parts, -1, weight.shape[1]), rows.T.expand(parts, -1, -1))
+    return products.view(len(weight), -1).T.contiguous().view(*hidden.shape[:-1], -1)
+
+
+def supported() -> bool:
+    """Whether this machine has the kernels."""
+    return ENGINE in torch.backends.quantized.supported_engines
+
+
+class Int8Linear(nn.Module):
+    """In the place of `nn.Linear`.
+
+    Parameters
+    ----------
+    weight : tensor, shape (outputs, inputs)
+        Any precision.
+    bias : tensor, shape (outputs,), optional
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        super().__init__()
+        scale = (weight.abs().amax(1).float() / _LARGEST).clamp(min=1e-12)
+        parts = zip(weight.split(_ROWS), scale.split(_ROWS), strict=True)  # so that no second copy is ever whole
+        whole = torch.cat([(rows.float() / step[:, None]).round_().to(torch.int8) for rows, step in parts])
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = ENGINE
+        with warnings.catch_warnings():
+            # These tensors leave torch one day; setup.cfg holds it to versions that have them.
+            warnings.filterwarnings("ignore", ".*quantized tensor", UserWarning)
+            zero = torch.zeros(len(scale), dtype=torch.long)
+            scaled = torch._make_per_channel_quantized_tensor(whole, scale.double(), zero, 0)
+            self._packed = torch.ops.quantized.linear_prepack(scaled, None if bias is None else bias.float())
+        torch.backends.quantized.engine = before
+        # Without such instructions pairs of products are added in 16 bits: one bit less, or they overflow.
+        known = torch.cpu.get_capabilities()
+        self._narrow = not (known.get("avx512_vnni") or known.get("avx_vnni"))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(..., inputs) to (..., outputs), float32."""
+        return torch.ops.quantized.linear_dynamic(hidden, self._packed, self._narrow)
+
+
+def in_whole_numbers(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put an `Int8Linear` in the place of every linear layer.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its own weights are not looked at.
+    weights : mapping of str to tensor
+        By the network's names.
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Linear):
+            network.set_submodule(name, Int8Linear(weights[f"{name}.weight"], weights.get(f"{name}.bias")))
