@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -55,7 +56,8 @@ def stable_ts(model: Path, folder: Path, recordings: Sequence[Path]) -> None:
     loaded = stable_whisper.load_faster_whisper(str(model), device="cpu", compute_type="float32")
     for path in recordings:
         result = loaded.transcribe(str(path), language="en", verbose=None)
-        result.to_srt_vtt(str(folder / f"{path.stem}.srt"), word_level=False)
+        with redirect_stdout(sys.stderr):  # it says what it saved
+            result.to_srt_vtt(str(folder / f"{path.stem}.srt"), word_level=False)
 
 
 TOOLS: dict[str, Write] = {"align": ours, "faster-whisper": faster_whisper, "stable-ts": stable_ts}
