@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def named(utterance: Utterance) -> Iterator[None]:
-    """Errors about an utterance name it."""
+    """Errors about an utterance name it.
+
+    Raises
+    ------
+    InputError
+        As inside, with the utterance's id before the sentence.
+    """
     try:
         yield
     except InputError as error:

@@ -85,7 +85,14 @@ def choose_heads(cases: Sequence[Labelled], ranked: Sequence[tuple[Head, float]]
 
 
 def load_cases(model: Any, manifest: Path, most: int) -> list[Labelled]:
-    """Encode and attend the first `most` utterances of a manifest.
+    """Utterances of a manifest after the model, with the attention of every head.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    manifest : Path
+    most : int
+        Utterances taken, from the first.
 
     Raises
     ------

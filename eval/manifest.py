@@ -81,6 +81,15 @@ class Utterance:
 def make_utterance(id_: str, audio: Path, words: Sequence[tuple[str, float, float]], **fields: Any) -> Utterance:
     """An utterance that is a whole audio file, its rate and duration read from the file's header.
 
+    Parameters
+    ----------
+    id_ : str
+    audio : Path
+    words : sequence of (str, float, float)
+        Text, start and end in seconds.
+    **fields
+        Further fields of `Utterance`, such as speaker, quality, source.
+
     Raises
     ------
     InputError

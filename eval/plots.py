@@ -34,6 +34,7 @@ FAMILY_COLOURS = {
 
 
 def panels(width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Any, Any]:
+    """A figure in the report's look, and its axes as `pyplot.subplots` gives them; width and height in inches."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -53,6 +54,7 @@ def panels(width: float, height: float, rows: int = 1, columns: int = 1, **setti
 
 
 def svg(figure: Any, label: str) -> str:
+    """A figure as an SVG element with a label for readers who cannot see it; the figure is closed."""
     from matplotlib import pyplot
 
     handle = io.StringIO()

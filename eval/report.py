@@ -24,8 +24,6 @@ from eval.scoring import SystemScores, as_csv, ranked, score
 from eval.systems import System, read_systems
 from eval.worst import worst_recordings
 
-REFERENCE_SYSTEMS = ("default", CROSS_VALIDATED, "openai", "uniform")
-
 
 @dataclass(frozen=True)
 class Answer:

@@ -255,6 +255,7 @@ def _aligned(utterances: Sequence[Utterance], plan: RunPlan, aligner: Aligner, j
 
 
 def progress(lines: Iterator[dict[str, Any]], total: int, done: int) -> Iterator[dict[str, Any]]:
+    """The same lines, with a bar on standard error that counts them from `done` to `total`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

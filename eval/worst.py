@@ -31,7 +31,16 @@ def save_worst(
 ) -> None:
     """Write the map, tokens and path of the worst utterances of the default setting.
 
-    Each is a pair K.npy (float16, tokens + 1 by frames) and K.json.
+    Parameters
+    ----------
+    utterances : sequence of Utterance
+    systems : sequence of System
+        That of the default setting among them.
+    model : SpeechModel
+    settings : Settings
+        The default ones.
+    folder : Path
+        Gets a pair K.npy (float16, tokens + 1 by frames) and K.json for each.
     """
     by_id = {u.id: u for u in utterances}
     shown = next(s for s in systems if s.name == SHOWN)

@@ -173,8 +173,8 @@ to the city.
 
 
 def test_a_file_of_subtitles_keeps_its_cues_with_new_times() -> None:
-    from aligner.text.cues import ranges
     from aligner.text import readers
+    from aligner.text.cues import ranges
     from aligner.text.transcript import read_transcript
 
     given_cues = read_transcript(SRT, "x.srt", ["brackets", "speakers"]).cues

@@ -90,7 +90,20 @@ def _gate(levels: NDArray[np.float32], share: float, depth: float, width: float)
 
 
 def quietest(levels: NDArray[np.float32], low: float, high: float, width: float = 0.15) -> float:
-    """Middle of the quietest stretch of `width` seconds between two times, in seconds."""
+    """Middle of the quietest stretch between two times.
+
+    Parameters
+    ----------
+    levels : float32 array, shape (frames,)
+        From `loudness`.
+    low, high, width : float
+        Seconds; of the times, and of the stretch.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
     from scipy.ndimage import uniform_filter1d
 
     first, last = round(low / STEP), max(round(high / STEP), round(low / STEP) + 1)

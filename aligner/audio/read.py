@@ -115,9 +115,22 @@ def read_audio(path: Path, sample_rate: int = 16_000, channel: int | None = None
 def stream(
     path: Path, sample_rate: int, start: float, end: float, channel: int | None = None, track: int | None = None
 ) -> Audio:
-    """The stretch from `start` to `end` seconds; samples equal those of the whole file resampled.
+    """A stretch of a recording as mono audio; its samples equal those of the whole file resampled.
 
-    See `read_audio` for the other parameters and errors.
+    Parameters
+    ----------
+    path : Path
+    sample_rate : int
+        Hz to resample to.
+    start, end : float
+        Seconds.
+    channel, track : int, optional
+        As in `read_audio`.
+
+    Raises
+    ------
+    InputError
+        Not readable as audio, or no such channel or track.
     """
     source = _open(path, track)
     frames, rate = source.frames, source.rate

@@ -137,6 +137,15 @@ def paired_difference(
 
     Both systems see the same draws, so what makes a speaker hard for both cancels.
 
+    Parameters
+    ----------
+    first, second : array_like, shape (n,)
+        Errors, word by word.
+    groups : sequence, length n
+        Speaker or recording of each; whole groups are drawn.
+    statistic, draws, seed
+        As in `interval`.
+
     Raises
     ------
     ValueError

@@ -94,6 +94,13 @@ def count_hits(reference: ArrayLike, estimated: ArrayLike, tolerance: float) -> 
     On a line with one tolerance for all, pairing the earliest free boundaries
     first is an optimal bipartite matching.
 
+    Parameters
+    ----------
+    reference, estimated : array_like, shape (n,), (m,)
+        Seconds, in any order.
+    tolerance : float
+        Seconds.
+
     Examples
     --------
     >>> count_hits([1.0, 2.0], [1.01, 1.02, 2.5], 0.05)
@@ -122,7 +129,13 @@ def recall(hits: int, n_reference: int) -> float:
 
 
 def f1(hits: int, n_reference: int, n_estimated: int) -> float:
-    """Harmonic mean of precision and recall; NaN when there is no boundary on either side."""
+    """Harmonic mean of precision and recall; NaN when there is no boundary on either side.
+
+    Parameters
+    ----------
+    hits, n_reference, n_estimated : int
+        Boundaries that match, and all on either side.
+    """
     return 2 * hits / (n_reference + n_estimated) if n_reference + n_estimated else math.nan
 
 
@@ -132,6 +145,11 @@ def r_value(hits: int, n_reference: int, n_estimated: int) -> float:
     With recall R and over-segmentation S = n_estimated / n_reference - 1:
     r1 = sqrt((1 - R)^2 + S^2), r2 = (R - 1 - S) / sqrt(2), and the value is
     1 - (abs(r1) + abs(r2)) / 2; 1 is perfect, negative is possible.
+
+    Parameters
+    ----------
+    hits, n_reference, n_estimated : int
+        Boundaries that match, and all on either side.
 
     Examples
     --------
@@ -147,5 +165,5 @@ def r_value(hits: int, n_reference: int, n_estimated: int) -> float:
 
 
 def count_hits_each(reference: ArrayLike, estimated: ArrayLike, tolerances: Sequence[float]) -> tuple[int, ...]:
-    """`count_hits` at every tolerance."""
+    """`count_hits` at every tolerance, see there: a number for each."""
     return tuple(count_hits(reference, estimated, tolerance) for tolerance in tolerances)

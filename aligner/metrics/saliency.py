@@ -97,7 +97,19 @@ def correlation(attention: ArrayLike, saliency: ArrayLike) -> Correlation:
 
 
 def word_correlations(attention: ArrayLike, saliency: ArrayLike, words: Sequence[WordSpan]) -> tuple[float, ...]:
-    """Pearson over the rows of each word, standardised within the utterance."""
+    """Correlation of two maps of an utterance, word by word.
+
+    Parameters
+    ----------
+    attention, saliency : array_like, shape (tokens + 1, frames)
+        Standardised within the utterance first, see `prepare`.
+    words : sequence of WordSpan
+
+    Returns
+    -------
+    tuple of float
+        Pearson over the rows of each word.
+    """
     a, b = prepare(attention, saliency)
     return tuple(pearson(a[word.start : word.stop], b[word.start : word.stop]) for word in words)
 

@@ -63,6 +63,7 @@ class BoundaryScores:
 
     @property
     def n_matched(self) -> int:
+        """Reference words that an estimated one was matched with."""
         return len(self.onset)
 
     @property

@@ -89,7 +89,16 @@ def intersection_over_union(reference: Word, estimated: Word) -> float:
 
 
 def count_word_hits(reference: Sequence[Word], estimated: Sequence[Word], pairs: Pairs, collar: float) -> int:
-    """Matched words whose onset and offset both lie within `collar` seconds of the reference."""
+    """Matched words whose onset and offset both lie near those of the reference.
+
+    Parameters
+    ----------
+    reference, estimated : sequence of Word
+    pairs : sequence of (int, int)
+        From `match_words`.
+    collar : float
+        Seconds that either may be off.
+    """
     return sum(
         boundary.share_within([estimated[j].start - reference[i].start, estimated[j].end - reference[i].end], collar)
         == 1

@@ -80,7 +80,13 @@ class Checkpoint:
 
     @cached_property
     def alignment_heads(self) -> tuple[known.Head, ...]:
-        """Heads (layer, head) that follow the speech: the files' list, else what is known of OpenAI's checkpoints."""
+        """Heads (layer, head) that follow the speech: the files' list, else what is known of OpenAI's checkpoints.
+
+        Raises
+        ------
+        ModelError
+            A list of something else.
+        """
         listed = self.generation.get("alignment_heads")
         if not listed:
             return known.alignment_heads(self.config, self.name)
@@ -93,7 +99,13 @@ class Checkpoint:
 
     @cached_property
     def suppressed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Tokens that a transcript never holds, and those that it never begins with."""
+        """Tokens that a transcript never holds, and those that it never begins with.
+
+        Raises
+        ------
+        ModelError
+            Lists of something else.
+        """
         never = self.generation.get("suppress_tokens")
         first = self.generation.get("begin_suppress_tokens")
         if never is None:

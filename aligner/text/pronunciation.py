@@ -175,7 +175,16 @@ def speller_for(language: str) -> str:
 
 
 def sounds_of(words: Iterable[str], speller: Speller, least: int = 20) -> tuple[str, ...]:
-    """Sounds that some words use at least `least` times, sorted: what a head can learn of them."""
+    """Sounds that some words use often enough for a head to learn them, sorted.
+
+    Parameters
+    ----------
+    words : iterable of str
+    speller : Speller
+        The first of its ways to say a word counts.
+    least : int
+        Times that a sound must be used.
+    """
     from collections import Counter
 
     count = Counter(sound for word in words for way in speller(word)[:1] for sound in way)

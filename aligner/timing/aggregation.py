@@ -92,6 +92,14 @@ def choose_heads(
 ) -> tuple[Head, ...]:
     """(layer, head) pairs that an aggregation reads.
 
+    Parameters
+    ----------
+    aggregation : Aggregation
+    attention : AttentionMap
+        Says how many layers and heads there are; "top:K" looks into it.
+    alignment_heads : tuple of (int, int)
+        The checkpoint's own list; empty where it has none.
+
     Raises
     ------
     SettingError

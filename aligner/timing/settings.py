@@ -123,6 +123,13 @@ _WRITTEN = ("language", "confidence", "tokens")  # an alignment holds these them
 def one_of(kind: str, name: str, choices: Iterable[str]) -> None:
     """Refuse what is not among the choices.
 
+    Parameters
+    ----------
+    kind : str
+        What is chosen, for the message.
+    name : str
+    choices : iterable of str
+
     Raises
     ------
     SettingError

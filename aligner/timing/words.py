@@ -106,7 +106,14 @@ def word_frames(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """First frame of each word and the frame after its last, as the path has them: words may be empty.
 
-    See `time_words` for the arguments.
+    Parameters
+    ----------
+    path, evidence, tokens, pauses
+        As in `time_words`.
+
+    Returns
+    -------
+    int arrays, shape (words,) each
     """
     n_rows, n_frames = evidence.values.shape
     first = np.searchsorted(path.tokens, np.arange(n_rows + 1))  # first path step of each row

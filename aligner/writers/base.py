@@ -75,6 +75,13 @@ formats: Registry[Format] = Registry("format")
 def render(name: str, alignment: Alignment, options: WriterOptions) -> bytes:
     """A format's file as bytes, for standard output.
 
+    Parameters
+    ----------
+    name : str
+        Of a format in `formats`.
+    alignment : Alignment
+    options : WriterOptions
+
     Raises
     ------
     SettingError

@@ -29,6 +29,11 @@ def prepare(folder: Path, audio: Path | None = None) -> Iterator[Utterance]:
         With the `.words.xml` files.
     audio : Path, optional
         With the headset recordings, if elsewhere.
+
+    Raises
+    ------
+    InputError
+        Annotations without their audio, or files that cannot be read.
     """
     recordings = {path.stem: path for path in files(audio or folder, ".wav")}
     for annotation in files(folder, ".xml"):

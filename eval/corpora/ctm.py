@@ -30,6 +30,11 @@ def prepare(
         With the recordings, if elsewhere.
     quality, language : str
         Of all utterances.
+
+    Raises
+    ------
+    InputError
+        Annotations without their audio, or files that cannot be read.
     """
     recordings = {p.stem: p for p in (audio or folder).rglob("*") if p.suffix.lower() in SOUNDFILE_SUFFIXES}
     for table in files(folder, ".ctm"):

@@ -28,6 +28,11 @@ def prepare(folder: Path, alignments: Path | None = None) -> Iterator[Utterance]
         With the .flac files.
     alignments : Path, optional
         With the TextGrids, if elsewhere.
+
+    Raises
+    ------
+    InputError
+        Annotations without their audio, or files that cannot be read.
     """
     from aligner.textgrid import read_words
 

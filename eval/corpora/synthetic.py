@@ -42,6 +42,11 @@ def prepare(
         Of espeak-ng, such as "de" or "en-us+f2"; English ones at random when None.
     seed : int
         Of the draw.
+
+    Raises
+    ------
+    InputError
+        Nothing to read or to speak.
     """
     if make:
         if text is None:
@@ -59,7 +64,15 @@ def prepare(
 
 
 def speak(folder: Path, count: int, text: Path, voice: str | None, seed: int) -> None:
-    """Write `count` phrases as WAV files and their index.
+    """Write phrases as WAV files and their index.
+
+    Parameters
+    ----------
+    folder : Path
+    count : int
+        Phrases.
+    text, voice, seed
+        As in `prepare`.
 
     Raises
     ------

@@ -28,6 +28,11 @@ def prepare(folder: Path, sa: bool = False) -> Iterator[Utterance]:
     folder : Path
     sa : bool
         Whether to keep the sentences SA1 and SA2.
+
+    Raises
+    ------
+    InputError
+        Labels or audio that cannot be read, or are of another rate than TIMIT's.
     """
     for labels in files(folder, ".wrd"):
         if labels.stem.lower().startswith("sa") and not sa:
