@@ -64,7 +64,7 @@ TOOLS: dict[str, Write] = {"align": ours, "faster-whisper": faster_whisper, "sta
 
 
 @click.command(help=__doc__)
-@click.argument("model", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.argument("recordings", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Keep the files here.")
 def main(model: Path, recordings: tuple[Path, ...], output: Path | None) -> None:
