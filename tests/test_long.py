@@ -23,7 +23,7 @@ from aligner.segmentation.loops import is_loop, without_loop
 from aligner.segmentation.script import script_of
 from aligner.segmentation.tracker import Tracker
 from aligner.textgrid import read_words
-from aligner.timing.places import Near, covering, of_words
+from aligner.timing.places import Place, extended, of_words
 from benchmarks import longform
 from benchmarks.mixtures import music
 
@@ -145,22 +145,22 @@ def test_a_sentence_without_room_is_missing_but_not_the_rest_of_one_that_was_hea
 
 def test_words_last_over_what_was_heard_but_not_over_their_neighbours() -> None:
     words = [Word("one", 1.0, 1.1), Word("two", 1.5, 1.6), Word("three", 1.7, 1.8)]
-    heard = [Near(3, 0.9, 1.3, 0.2, True), Near(3, 1.4, 1.9, 0.2, True), Near(5, 1.0, 5.0, 2.0, False)]
-    found = covering(words, heard, 2.0)
+    heard = [Place(3, 0.9, 1.3, 0.2, True), Place(3, 1.4, 1.9, 0.2, True), Place(5, 1.0, 5.0, 2.0, False)]
+    found = extended(words, heard, 2.0)
     assert [(word.start, word.end) for word in found] == [(0.9, 1.3), (1.4, 1.7), (1.7, 1.8)]
-    (long_word,) = covering([Word("one", 0.0, 2.0)], heard[:1], 2.0)
+    (long_word,) = extended([Word("one", 0.0, 2.0)], heard[:1], 2.0)
     assert (long_word.start, long_word.end) == pytest.approx((0.8, 1.5))
 
 
 def test_a_word_is_never_moved_out_of_existence() -> None:
     word = Word("one", 1.0, 1.3)
-    (found,) = covering([word], [Near(3, 1.29999999999, 1.3, 0.0, True)], 2.0)
+    (found,) = extended([word], [Place(3, 1.29999999999, 1.3, 0.0, True)], 2.0)
     assert found == word
 
 
 def test_a_place_is_found_for_words_that_hold_several_marks() -> None:
     tokens = Tokens((1, 2), ("a", "b"), (WordSpan("yes ?", 0, 1), WordSpan("no", 1, 2)))
-    parts = [Near(3, 0.0, 0.4, 0.2, True), Near(1, 0.4, 0.5, 0.5, False), Near(2, 0.6, 0.9, 0.2, True)]
+    parts = [Place(3, 0.0, 0.4, 0.2, True), Place(1, 0.4, 0.5, 0.5, False), Place(2, 0.6, 0.9, 0.2, True)]
     first, second = of_words(tokens, parts)
     assert (first.start, first.end, first.doubt, first.heard) == (0.0, 0.5, 0.5, False)
     assert (second.start, second.end, second.heard) == (0.6, 0.9, True)

@@ -15,7 +15,7 @@ from aligner.models import SpeechModel
 from aligner.segmentation.anchors import LOOSE, Anchor
 from aligner.segmentation.script import Script
 from aligner.text.spoken import spoken_form
-from aligner.timing.places import Near
+from aligner.timing.places import Place
 from aligner.timing.settings import Settings
 from aligner.timing.window import Stretch, align_window
 
@@ -47,16 +47,16 @@ def in_chunks(
         if len(model.tokenize(text, settings.units, language)) >= int(encoded.duration / model.frame_duration):
             tight += [anchor.word for anchor in chunk]
             continue
-        near = [_near(anchor, script, part.start) for anchor in chunk]
-        stretches.append(align_window(model, encoded, text, settings, language, part.start, near))
+        places = [_place(anchor, script, part.start) for anchor in chunk]
+        stretches.append(align_window(model, encoded, text, settings, language, part.start, places))
         texts.append(text)
     return stretches, texts, tight
 
 
-def _near(anchor: Anchor, script: Script, offset: float) -> Near:
+def _place(anchor: Anchor, script: Script, offset: float) -> Place:
     """An anchor in a window that starts at `offset`."""
     letters, heard = len(script.words[anchor.word].strip()), anchor.doubt < LOOSE
-    return Near(letters, anchor.start - offset, anchor.end - offset, anchor.doubt, heard)
+    return Place(letters, anchor.start - offset, anchor.end - offset, anchor.doubt, heard)
 
 
 def fill(

@@ -95,8 +95,8 @@ def _in_language(
     script = script_of(text, language)
     fits = window is not None and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
     if window is not None and fits and _filled(whole, script, sound):
-        near = hints.near(script, whole.start) if hints else ()
-        return joined([align_window(model, window, text, settings, language, whole.start, near)], [text], language)
+        places = hints.places(script, whole.start) if hints else ()
+        return joined([align_window(model, window, text, settings, language, whole.start, places)], [text], language)
     found: Sequence[Anchor] = ()
     if hints or not fits:
         told = replace(settings, language=language)

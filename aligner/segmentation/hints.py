@@ -10,7 +10,7 @@ from aligner.core import Cue, Word
 from aligner.errors import InputError
 from aligner.segmentation.anchors import Anchor, by_recognition
 from aligner.segmentation.script import Script, script_of
-from aligner.timing.places import Near
+from aligner.timing.places import Place
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Hints:
         """Seconds between which each word lies."""
         return [(part.start - self.doubt, part.end + self.doubt) for part in self.parts for _ in part.words]
 
-    def near(self, script: Script, offset: float) -> list[Near]:
+    def places(self, script: Script, offset: float) -> list[Place]:
         """The places of the words in a window that starts at `offset`."""
         return [
-            Near(len(script.words[k].strip()), part.start - offset, part.end - offset, self.doubt, heard=False)
+            Place(len(script.words[k].strip()), part.start - offset, part.end - offset, self.doubt, heard=False)
             for part in self.parts
             for k in part.words
         ]

@@ -19,7 +19,7 @@ from aligner.timing.choice import head_of
 from aligner.timing.edges import hugging
 from aligner.timing.head import Head, arrays_of
 from aligner.timing.path import warp
-from aligner.timing.places import Near, covering, held, of_words
+from aligner.timing.places import Place, constrained, extended, of_words
 from aligner.timing.sounds import edges, word_evidence
 from aligner.timing.words import TimedWords, time_words
 
@@ -39,7 +39,7 @@ class Case:
     text : str
         What is said.
     language : str or None
-    near : sequence of Near
+    places : sequence of Place
         Where each part of the text is known to lie; none for a free alignment.
     levels : float32 array, shape (10 ms frames,), optional
         Loudness in dB, from `aligner.audio.level.loudness`. With it, and pauses "trim", words beside a pause are
@@ -52,11 +52,11 @@ class Case:
         encoded: Encoded,
         text: str,
         language: str | None = None,
-        near: Sequence[Near] = (),
+        places: Sequence[Place] = (),
         levels: NDArray[np.float32] | None = None,
     ) -> None:
         self.model, self.encoded, self.text, self.language = model, encoded, text, language
-        self.near, self.levels = near, levels
+        self.places, self.levels = places, levels
         self._tokens: dict[str, Tokens] = {}
         self._passes: dict[tuple[int, ...], ForcedPass] = {}
         self._attention: dict[tuple[int, ...], AttentionMap] = {}
@@ -187,9 +187,9 @@ class Case:
         return time_words(path, evidence, parts, self.encoded.duration, "keep", settings.shift).words
 
     def _walked(self, evidence: TokenFrameMap, settings: Settings) -> Path:
-        if self.near:
+        if self.places:
             tokens = self.tokens(settings.units)
-            evidence = held(evidence, tokens, of_words(tokens, self.near))
+            evidence = constrained(evidence, tokens, of_words(tokens, self.places))
         return warp(evidence, settings.path)
 
     def _timed(self, path: Path, evidence: TokenFrameMap, settings: Settings) -> TimedWords:
@@ -197,8 +197,8 @@ class Case:
         timed = time_words(path, evidence, tokens, duration, settings.pauses, settings.shift)
         words = timed.words
         if settings.pauses == "trim":
-            if self.near:
-                words = covering(words, of_words(tokens, self.near), duration)
+            if self.places:
+                words = extended(words, of_words(tokens, self.places), duration)
             if self.levels is not None:
                 words = hugging(words, self.levels, duration)
         return replace(timed, words=words)

@@ -14,7 +14,7 @@ EARLY = 0.1  # seconds that a word may begin before its first character is heard
 
 
 @dataclass(frozen=True)
-class Near:
+class Place:
     """The place of a part of a text.
 
     Attributes
@@ -41,37 +41,37 @@ class Near:
         return self.start - (min(self.doubt, EARLY) if self.heard else self.doubt)
 
 
-def of_words(tokens: Tokens, near: Sequence[Near]) -> tuple[Near, ...]:
+def of_words(tokens: Tokens, parts: Sequence[Place]) -> tuple[Place, ...]:
     """The place of every word.
 
     Parameters
     ----------
     tokens : Tokens
-    near : sequence of Near
+    parts : sequence of Place
         Of consecutive parts of the same text. A word of the tokens may hold several (marks that stand alone);
         letters are what both have.
     """
-    bounds = np.cumsum([part.letters for part in near])
-    found: list[Near] = []
+    bounds = np.cumsum([part.letters for part in parts])
+    found: list[Place] = []
     seen = 0
     for span in tokens.words:
         letters = len("".join(span.text.split()))
-        first = near[min(int(np.searchsorted(bounds, seen, side="right")), len(near) - 1)]
+        first = parts[min(int(np.searchsorted(bounds, seen, side="right")), len(parts) - 1)]
         seen += letters
-        last = near[min(int(np.searchsorted(bounds, seen)), len(near) - 1)]
+        last = parts[min(int(np.searchsorted(bounds, seen)), len(parts) - 1)]
         doubt, heard = max(first.doubt, last.doubt), first.heard and last.heard
-        found.append(Near(letters, first.start, last.end, doubt, heard))
+        found.append(Place(letters, first.start, last.end, doubt, heard))
     return tuple(found)
 
 
-def held(evidence: TokenFrameMap, tokens: Tokens, places: Sequence[Near]) -> TokenFrameMap:
+def constrained(evidence: TokenFrameMap, tokens: Tokens, places: Sequence[Place]) -> TokenFrameMap:
     """A map whose rows are costly far from the place of their word.
 
     Parameters
     ----------
     evidence : TokenFrameMap
     tokens : Tokens
-    places : sequence of Near
+    places : sequence of Place
         Of the words.
     """
     values = evidence.values.copy()
@@ -84,7 +84,7 @@ def held(evidence: TokenFrameMap, tokens: Tokens, places: Sequence[Near]) -> Tok
     return TokenFrameMap(values, evidence.frame_duration)
 
 
-def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> tuple[Word, ...]:
+def extended(words: Sequence[Word], places: Sequence[Place], duration: float) -> tuple[Word, ...]:
     """Words that last over all that was heard of them, as far as their neighbours leave room, and not much longer.
 
     Attention often leaves the end of a last word early, for the pause or the end of the text, and lets a first word
@@ -94,7 +94,7 @@ def covering(words: Sequence[Word], places: Sequence[Near], duration: float) -> 
     ----------
     words : sequence of Word
         In order; seconds of the window.
-    places : sequence of Near
+    places : sequence of Place
         Of the words.
     duration : float
         Seconds of the window.

@@ -9,7 +9,7 @@ from aligner.core import Word
 from aligner.errors import InputError
 from aligner.models import Encoded, SpeechModel
 from aligner.timing.case import Case
-from aligner.timing.places import Near
+from aligner.timing.places import Place
 from aligner.timing.settings import Settings
 
 
@@ -39,7 +39,7 @@ def align_window(
     settings: Settings,
     language: str | None,
     offset: float = 0.0,
-    near: Sequence[Near] = (),
+    places: Sequence[Place] = (),
 ) -> Stretch:
     """Word times of a transcript in one window.
 
@@ -53,7 +53,7 @@ def align_window(
     language : str or None
     offset : float
         Seconds from the start of the recording to the start of the window.
-    near : sequence of Near
+    places : sequence of Place
         Where each part of the text is known to lie; none for a free alignment.
 
     Raises
@@ -61,7 +61,7 @@ def align_window(
     InputError
         The transcript holds no words, or more tokens than the window has frames.
     """
-    case = Case(model, encoded, text, language, near)
+    case = Case(model, encoded, text, language, places)
     tokens = case.tokens(settings.units)
     if not tokens.words:
         raise InputError("the transcript holds no words: give the spoken words, or leave --text out")

@@ -22,7 +22,7 @@ from aligner.files import atomic_write, output_errors
 from aligner.models.base import Encoded, SpeechModel
 from aligner.timing.case import Case
 from aligner.timing.head import arrays_of
-from aligner.timing.places import Near
+from aligner.timing.places import Place
 from aligner.timing.settings import Settings
 from aligner.training.corpus import Item, spoken
 from aligner.training.teach import Lesson
@@ -161,13 +161,13 @@ def _by_attention(
     """Words of every piece and where attention sees them begin, in seconds of the window."""
     texts = [own.item.text or "" for own in placed]
     letters = [len("".join(text.split())) for text in texts]
-    near = [
-        Near(count, start, start + own.item.duration, 0.0, False)
+    places = [
+        Place(count, start, start + own.item.duration, 0.0, False)
         for count, own in zip(letters, placed, strict=True)
         for start in [own.frame * model.frame_duration]
     ]
     settings = Settings(timing="attention", confidence=False)
-    words = Case(model, window, " ".join(texts), language, near).words(settings).words
+    words = Case(model, window, " ".join(texts), language, places).words(settings).words
     bounds, seen = np.cumsum(letters), 0
     found: list[list[tuple[str, float]]] = [[] for _ in placed]
     for word in words:
