@@ -117,7 +117,10 @@ def _manifests(command: Callable[..., Any]) -> Callable[..., Any]:
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results."
 )
 @click.option(
-    "--grid", default="default", show_default=True, help="Settings to try: default, small, or a JSON file of settings."
+    "--grid",
+    default="default",
+    show_default=True,
+    help="Settings to try: default, small, attention, or a JSON file of settings.",
 )
 @click.option("--model", default="embedded", show_default=True, help="Checkpoint to align with.")
 @click.option(

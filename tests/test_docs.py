@@ -42,10 +42,12 @@ def test_help_names_every_choice_that_is_registered() -> None:
     from aligner.timing.settings import PRESETS
     from aligner.timing.steps import COMBINE
     from aligner.writers import formats
+    from eval.corpora import recipes
+    from eval.grid import grids
 
     text = " ".join(reference().replace("-\n", "-").split())
     text = re.sub(r"(\w-) (\w)", r"\1\2", text)  # words that a line break parted
-    for name in (*formats, *detectors, *paths, *PRESETS, *COMBINE):
+    for name in (*formats, *detectors, *paths, *PRESETS, *COMBINE, *grids, *recipes):
         assert re.search(rf"\b{re.escape(name)}\b", text), name
 
 
