@@ -45,8 +45,8 @@ real: .venv/demo
 CORPORA ?= ../shared/corpora
 heads: .venv/demo real
 	$(BIN)/python -m benchmarks.selection $(CORPORA)/training -o build/heads/english.jsonl
-	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 2 --start even --apart --model build/real/tiny.en -o aligner/heads/tiny.en.safetensors
-	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 2 --start even --apart --model build/real/base --language en -o aligner/heads/base.safetensors
+	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 2 --start even --model build/real/tiny.en -o aligner/heads/tiny.en.safetensors
+	$(BIN)/align-eval adapt build/heads/english.jsonl --hours 2 --start even --model build/real/base --language en -o aligner/heads/base.safetensors
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ that was stopped goes on where it was; --line runs some lines only.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -42,15 +43,15 @@ HELD_OUT = 20  # pieces that tell when to stop
 Features = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def log_mel(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log-mel features with slopes, in place of cepstra."""
-    centred = features - features.mean(0)
+def log_mel(energies: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-energies in mel bands with slopes, in place of cepstra."""
+    centred = energies - energies.mean(0)
     return np.concatenate([centred, slopes(centred)], 1)
 
 
-def coarse(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def coarse(energies: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cepstra that change every 20 ms only, as encoder states do."""
-    return np.repeat(cepstra(features)[::2], 2, 0)[: len(features)]
+    return np.repeat(cepstra(energies)[::2], 2, 0)[: len(energies)]
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class Line:
     hours : float
         Of speech.
     start : str
-        "attention" or "even".
+        "attention", "even" or "silver".
     speller : str
     layer : int or None
         Of the encoder, from 1; its output when None.
-    rounds : int
+    passes : int
         At most.
     looks : callable
         What the mixtures see.
@@ -80,7 +81,7 @@ class Line:
     start: str = "even"
     speller: str = "cmudict"
     layer: int | None = None
-    rounds: int = teaching.MOST_ROUNDS
+    passes: int = teaching.MOST_PASSES
     looks: Features = cepstra
     states_weight: float = heads.STATES_WEIGHT
     timing: str = "head"
@@ -97,8 +98,9 @@ def lines_of(layers: int) -> dict[str, Line]:
         "letters for phones": Line(speller="letters"),
         "attention in the path": Line(timing="both"),
         "start from attention": Line(start="attention"),
+        "start from silver times": Line(start="silver"),
     }
-    found |= {f"at most {n} rounds": Line(rounds=n) for n in (1, 3, 6)}
+    found |= {f"at most {n} passes": Line(passes=n) for n in (1, 10, 20)}
     found |= {f"{hours:g} hours": Line(hours=hours) for hours in (0.1, 0.5, 1.0, 10.0)}
     return found
 
@@ -119,6 +121,14 @@ class Deep:
         return [replace(one, states=one.layers[self._layer - 1]) for one in self._model.encode_all(audio)]
 
 
+def silver_starts(corpus: Path) -> dict[str, tuple[float, ...]]:
+    """Starts of words by another aligner, `silver-words.jsonl` beside the recordings, by the names of their files."""
+    first = next(iter(read_corpus(corpus))).audio
+    place = next(folder for folder in first.parents if (folder / "silver-words.jsonl").is_file())
+    lines = map(json.loads, (place / "silver-words.jsonl").read_text(encoding="utf-8").splitlines())
+    return {Path(line["audio"]).name: tuple(start for _, start, _ in line["words"]) for line in lines}
+
+
 def lessons_of(model: Any, corpus: Path, line: Line, folder: Path) -> tuple[list[Lesson], tuple[str, ...]]:
     """What a line learns from, and the names of its sources."""
     items = chosen([timed(item) if item.end <= 0 else item for item in read_corpus(corpus)], line.hours, 0)
@@ -126,6 +136,13 @@ def lessons_of(model: Any, corpus: Path, line: Line, folder: Path) -> tuple[list
     ready = [piece for item in items for piece in pieces(model, timed(item), "en") if not doubt(piece, speller)]
     states = folder / ("states" if line.layer is None else f"states-{line.layer}")
     lessons = list(encoded(model, packed(model, ready, "en"), "en", states))
+    if line.start == "silver":
+        silver = silver_starts(corpus)
+        lessons = [
+            replace(lesson, starts=silver[name])
+            for item, lesson in zip(ready, lessons, strict=True)
+            if len(silver.get(name := item.audio.name, ())) == len(lesson.words)
+        ]
     return lessons, tuple(sorted({item.source for item in items}))
 
 
@@ -141,7 +158,7 @@ def run(model: SpeechModel, name: str, line: Line, corpus: Path, manifest: Path,
         for module in (heads, teaching):
             stack.enter_context(patch.object(module, "cepstra", line.looks))
         stack.enter_context(patch.object(heads, "STATES_WEIGHT", line.states_weight))
-        stack.enter_context(patch.object(teaching, "MOST_ROUNDS", line.rounds))
+        stack.enter_context(patch.object(teaching, "MOST_PASSES", line.passes))
         if not path.is_file():
             lessons, sources = lessons_of(used, corpus, line, folder)
             random.Random(0).shuffle(lessons)

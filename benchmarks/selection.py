@@ -3,7 +3,7 @@
 CORPORA holds one manifest a set (`librispeech.jsonl`: id, audio, text, speaker, duration) and `silver-words.jsonl`,
 whose field `split` says what is held out: speakers and texts of its test part are in no item of its train part. Only
 items of the train part that last 1 to 17 s are taken, in an order drawn once, up to so many seconds of each speaker:
-most of LibriSpeech's, since it has the most voices. About four and a half hours, of which `make heads` takes three,
+most of LibriSpeech's, since it has the most voices. About four and a half hours, of which `make heads` takes two,
 evenly over speakers.
 """
 

@@ -19,11 +19,24 @@ from aligner import load_model
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.models.base import SpeechModel
 from aligner.text.pronunciation import PHONES, _entries, sounds_of, speller_for, spellers
-from aligner.timing.cepstra import WIDTH, cepstra, slopes
+from aligner.timing.cepstra import BANDS, RATE, WIDTH, bands, cepstra, slopes
 from aligner.timing.choice import head_of
-from aligner.timing.graph import PARTS, SILENCE, Graph, Stays, backward, best_path, best_path_and_entries, build
-from aligner.timing.head import HEADS, STEP, Card, Classifier, Head, between, known, load, read_card, save
-from aligner.timing.mixtures import Mixtures, fit
+from aligner.timing.graph import (
+    SILENCE,
+    SILENT,
+    Graph,
+    Stays,
+    backward,
+    best_path_and_entries,
+    best_paths,
+    build,
+    class_count,
+    classes_of,
+    sounds_of_classes,
+)
+from aligner.timing.habits import LATE, table
+from aligner.timing.head import HALVES, HEADS, STEP, Card, Classifier, Head, known, load, read_card, save
+from aligner.timing.mixtures import Mixtures, fit, one_for_all, sizes
 from aligner.timing.settings import Settings
 from aligner.timing.sounds import edges
 
@@ -33,14 +46,20 @@ WIDE = 5  # values of the encoder states of a planted head
 def planted_head(sounds: tuple[str, ...] = ("a", "b", "c"), width: int = WIDE) -> Head:
     """A head of random numbers that spells with letters."""
     rng = np.random.default_rng(7)
-    classes = PARTS * (len(sounds) + 1)
+    classes = class_count(len(sounds))
 
     def draw(*shape: int) -> NDArray[np.float32]:
         return rng.normal(size=shape).astype(np.float32)
 
     mixtures = Mixtures(draw(classes, 2, WIDTH), np.exp(draw(classes, 2, WIDTH)), np.log(np.full((classes, 2), 0.5)))
     classifier = Classifier(
-        draw(width), np.exp(draw(width)), draw(8, width), draw(8), draw(classes, 8), draw(classes), draw(classes)
+        draw(width),
+        np.exp(draw(width)),
+        draw(8, width),
+        draw(8),
+        draw(HALVES * classes, 8),
+        draw(HALVES * classes),
+        draw(classes),
     )
     card = Card("planted", "0123456789abcdef", "de", "letters", sounds, ("made up",), 0.5)
     return Head(card, mixtures, classifier, np.full(classes, 0.6, np.float32))
@@ -104,11 +123,44 @@ def test_a_word_that_cannot_be_spelled_may_be_anything() -> None:
 # --- cepstra and mixtures ------------------------------------------------------------------
 
 
+def noise(seconds: float = 2.0) -> NDArray[np.float32]:
+    """Noise, loud in its middle half."""
+    samples = np.random.default_rng(0).normal(0, 0.01, round(seconds * RATE)).astype(np.float32)
+    samples[len(samples) // 4 : 3 * len(samples) // 4] *= 20
+    return samples
+
+
 def test_cepstra_do_not_know_how_loud_a_recording_is() -> None:
-    features = np.random.default_rng(0).normal(0, 0.3, (200, 80)).astype(np.float32)
-    features[50:150] += 0.5
-    assert cepstra(features).shape == (200, WIDTH)
-    np.testing.assert_allclose(cepstra(features), cepstra(features - 0.25), atol=1e-3)
+    samples = noise()
+    assert cepstra(bands(samples)).shape == (200, WIDTH)
+    np.testing.assert_allclose(cepstra(bands(samples)), cepstra(bands(samples / 50)), atol=1e-2)
+
+
+def test_a_frame_hears_what_is_around_its_time() -> None:
+    samples = np.zeros(RATE, np.float32)
+    samples[round(0.5 * RATE)] = 1.0
+    assert bands(samples).sum(1).argmax() == 50
+    assert bands(samples[:7]).shape == (1, BANDS), "less than a window is mirrored"
+
+
+def test_a_tone_is_in_the_band_of_its_frequency() -> None:
+    centres = 700 * np.expm1(np.linspace(*np.log1p(np.array([20.0, 7800.0]) / 700), BANDS + 2)[1:-1])
+    for frequency in (300.0, 1000.0, 4000.0):
+        tone = np.sin(2 * np.pi * frequency * np.arange(RATE) / RATE).astype(np.float32)
+        assert bands(tone)[50].argmax() == np.abs(centres - frequency).argmin()
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 0.3, np.float32)])
+def test_a_recording_without_sound_has_cepstra_too(samples: NDArray[np.float32]) -> None:
+    assert np.isfinite(cepstra(bands(samples))).all()
+
+
+def test_bands_that_a_telephone_leaves_empty_do_not_tremble() -> None:
+    wide = noise()
+    spectrum = np.fft.rfft(wide)
+    spectrum[len(spectrum) // 2 :] *= 1e-7
+    narrow = bands(np.fft.irfft(spectrum).astype(np.float32))[3:-3]  # the ends do not meet their mirror
+    assert narrow[:, -4:].std() < 1 < 2 < narrow[:, :4].std()
 
 
 def test_slopes_of_a_line_are_its_slope() -> None:
@@ -131,13 +183,23 @@ def test_planted_gaussians_are_found() -> None:
     centres = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 5.0]])
     classes = np.repeat([0, 0, 1], 2000)
     frames = (centres[np.repeat([0, 1, 2], 2000)] + rng.normal(0, 0.5, (6000, 2))).astype(np.float32)
-    found = fit(frames, classes, 3, 1)
-    for _ in range(30):  # two that lie far apart leave their middle slowly
-        found = fit(frames, classes, 3, 2, found)
+    found = fit(frames, classes, one_for_all(frames, 3), np.array([2, 1, 1]))
+    assert (found.log_weights > -100).sum(1).tolist() == [2, 1, 1]
+    found.means[0, :2] += np.array([[-2, 0], [2, 0]])  # two that lie far apart leave their middle slowly
+    for _ in range(20):
+        found = fit(frames, classes, found, np.array([2, 1, 1]))
     np.testing.assert_allclose(sorted(found.means[0, :, 0]), [-4, 4], atol=0.2)
     told = found.log_likelihood(centres.astype(np.float32))[:, :2].argmax(1)
     assert told.tolist() == [0, 0, 1]
     assert np.isfinite(found.log_likelihood(frames[:5])).all(), "a class that was never heard has a density, too"
+
+
+def test_classes_that_are_heard_more_have_more_components_but_not_by_as_much() -> None:
+    found = sizes(np.array([160_000, 10_000, 0]), 32, 30)
+    assert found.sum() == 32 and found[2] == 1
+    assert 1.7 < found[0] / found[1] < 2.3, "16 times as much speech, twice as many"
+    assert sizes(np.array([160_000, 10_000, 0]), 100, 6).tolist() == [6, 6, 1]
+    assert sizes(np.array([25, 25]), 100, 6).tolist() == [2, 2], "no more than there are frames for"
 
 
 # --- graph ---------------------------------------------------------------------------------
@@ -171,9 +233,9 @@ def score(path: tuple[int, ...], emitted: NDArray[np.float32], graph: Graph, sta
 def test_the_best_path_is_the_best_of_all_paths(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph, n_frames = small_graph(), 9
-    stays = Stays.of(rng.uniform(0.3, 0.9, 3 * PARTS).astype(np.float32))
+    stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
     emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
-    path, total = best_path(emitted, graph, stays)
+    path, total, _ = best_path_and_entries(emitted, graph, stays)
     paths = every_path(graph, n_frames)
     assert len(paths) > 50
     best = max(paths, key=lambda one: score(one, emitted, graph, stays))
@@ -184,7 +246,7 @@ def test_the_best_path_is_the_best_of_all_paths(seed: int) -> None:
 def test_what_an_edge_would_cost_is_the_best_of_all_paths_that_have_it_there() -> None:
     rng = np.random.default_rng(9)
     graph, n_frames = small_graph(), 8
-    stays = Stays.of(rng.uniform(0.3, 0.9, 3 * PARTS).astype(np.float32))
+    stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
     emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
     _, _, entered = best_path_and_entries(emitted, graph, stays)
     through = entered + emitted + backward(emitted, graph, stays)
@@ -198,18 +260,50 @@ def test_what_an_edge_would_cost_is_the_best_of_all_paths_that_have_it_there() -
 def test_too_many_sounds_for_the_time_are_refused() -> None:
     graph = build([[(1, 2, 1)]])
     with pytest.raises(InputError, match=r"more sounds than the 0\.05 s"):
-        best_path(np.zeros((5, len(graph.classes)), np.float32), graph, Stays.of(np.full(3 * PARTS, 0.5, np.float32)))
+        best_path_and_entries(
+            np.zeros((5, len(graph.classes)), np.float32), graph, Stays.of(np.full(class_count(2), 0.5))
+        )
+
+
+def test_paths_that_are_found_at_once_are_those_found_one_by_one() -> None:
+    rng = np.random.default_rng(11)
+    stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
+    graphs = [small_graph(), build([[(1, 2), (2,), (1,)]]), build([[(2,)]] * 4)]
+    emitted = [
+        rng.normal(0, 2, (frames, len(graph.classes))).astype(np.float32)
+        for frames, graph in zip((30, 12, 50), graphs, strict=True)
+    ]
+    paths, totals = best_paths(emitted, graphs, stays)
+    for found, total, own, graph in zip(paths, totals, emitted, graphs, strict=True):
+        path, wanted, _ = best_path_and_entries(own, graph, stays)
+        assert found.tolist() == path.tolist() and total == pytest.approx(wanted, rel=1e-5)
+
+
+def test_silence_begins_ends_and_is_anything_between() -> None:
+    graph = build([[(1,)]])
+    pause = range(SILENT)
+    leads = {(a, b) for b in pause for a, used in zip(graph.before[b], graph.open_before[b], strict=True) if used}
+    assert (0, SILENT - 1) not in leads and (0, 1) in leads and (SILENT - 2, SILENT - 1) in leads
+    assert all((a, b) in leads for a in range(1, SILENT - 1) for b in range(1, SILENT - 1))
+    assert not any(b == 0 for a, b in leads if a != 0) and not any(a == SILENT - 1 for a, b in leads if b != a)
+
+
+def test_classes_and_sounds_belong_together() -> None:
+    everything = [(sound, one) for sound in range(4) for one in classes_of(sound)]
+    assert [one for _, one in everything] == list(range(class_count(3)))
+    assert sounds_of_classes(np.array([one for _, one in everything])).tolist() == [sound for sound, _ in everything]
 
 
 def test_planted_sounds_give_their_edges_and_silence_its_place() -> None:
     head = planted_head()
     # Silence, a b, silence, c: ten frames a part of each sound, thirty a sound.
     sounds = [SILENCE, 1, 2, SILENCE, 3, SILENCE]
-    classes = np.concatenate([np.repeat(PARTS * s + np.arange(PARTS), 10) for s in sounds])
-    evidence = np.full((len(classes), PARTS * 5), -20.0, np.float32)
+    parts = {SILENCE: [0, 2, SILENT - 1]} | {sound: list(classes_of(sound)) for sound in (1, 2, 3)}
+    classes = np.concatenate([np.repeat(parts[s], 10) for s in sounds])
+    evidence = np.full((len(classes), class_count(4)), -20.0, np.float32)
     evidence[np.arange(len(classes)), classes] = 0.0
     posteriors = np.full((len(classes) // 2, 4), -9.0, np.float32)
-    posteriors[np.arange(len(posteriors)), classes[::2] // PARTS] = 0.0
+    posteriors[np.arange(len(posteriors)), sounds_of_classes(classes[::2])] = 0.0
     found = edges(head, evidence, posteriors, ["ab", "c"])
     np.testing.assert_allclose(found.start, [0.3 - STEP / 2, 1.2 - STEP / 2], atol=1.5 * STEP)
     np.testing.assert_allclose(found.end, [0.9 - STEP / 2, 1.5 - STEP / 2], atol=1.5 * STEP)
@@ -220,9 +314,44 @@ def test_planted_sounds_give_their_edges_and_silence_its_place() -> None:
     assert all(word.margin is not None and word.margin > 0 for word in words)
 
 
+def test_english_edges_are_late_by_the_manner_of_their_sounds_others_by_a_constant() -> None:
+    found = table(("T", "AA", "ö"))
+    assert found.shape == (5, 5)
+    assert found[1, 1] - found[2, 1] == pytest.approx(found[1, 2] - found[2, 2]), "before and after add to each other"
+    assert found[1, 2] != found[2, 1] and found[0, 2] != found[1, 2]
+    late = LATE / 1000
+    assert (found[3] == late).all() and (found[:, 4] == late).all() and found[0, 0] == late
+    assert (table(("a", "b")) == late).all()
+    assert (planted_head(("AA", "T")).lateness == late).all(), "letters that look like phones are none"
+
+
+def test_what_is_late_is_put_earlier() -> None:
+    head = planted_head()
+    by_letters = replace(head, card=replace(head.card, sounds=("t", "a", "p")))
+    english = replace(head, card=replace(head.card, speller="cmudict", language="en", sounds=("T", "AA", "P")))
+    evidence = np.random.default_rng(6).normal(0, 3, (120, class_count(4))).astype(np.float32)
+    evidence[:20, :SILENT] += 20
+    posteriors = np.zeros((60, 4), np.float32)
+    plain = edges(by_letters, evidence.copy(), posteriors, ["tat", "pap"])
+    moved = edges(english, evidence.copy(), posteriors, ["tot", "pop"])
+    assert plain.start[0] - moved.start[0] == pytest.approx(english.lateness[0, 1] - LATE / 1000)
+    assert plain.start[1] - moved.start[1] != 0
+
+
+def test_posteriors_of_sounds_are_those_of_their_parts() -> None:
+    head, states = planted_head(), np.random.default_rng(4).normal(size=(6, WIDE)).astype(np.float32)
+    found = np.exp(head.sound_posteriors(states))
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+    silent = np.exp(head.classifier.log_posteriors(states))[:, :SILENT].sum(1)
+    np.testing.assert_allclose(found[:, 0], silent.reshape(6, HALVES).mean(1), rtol=1e-4)
+
+
 def test_states_every_20_ms_serve_every_10_ms() -> None:
-    values = np.array([[0.0], [2.0], [4.0]], np.float32)
-    assert between(values, 7)[:, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
+    head, states = planted_head(), np.random.default_rng(5).normal(size=(3, WIDE)).astype(np.float32)
+    found = head.classifier.log_likelihoods(states, 8)
+    np.testing.assert_allclose(found[2:4], head.classifier.log_likelihoods(states[1:2], 2), rtol=1e-5)
+    np.testing.assert_array_equal(found[6:], found[[5, 5]], "what is heard behind the last state is the last of it")
+    assert len(head.classifier.log_likelihoods(states, 5)) == 5
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -234,8 +363,8 @@ def test_a_head_that_is_saved_is_the_same_when_it_is_read(tmp_path: Path) -> Non
     again = load(path)
     assert again.card == head.card
     rng = np.random.default_rng(3)
-    features, states = rng.normal(size=(40, 80)).astype(np.float32), rng.normal(size=(20, WIDE)).astype(np.float32)
-    np.testing.assert_allclose(again.evidence(features, states), head.evidence(features, states), rtol=0.02, atol=0.5)
+    energies, states = rng.normal(size=(40, BANDS)).astype(np.float32), rng.normal(size=(20, WIDE)).astype(np.float32)
+    np.testing.assert_allclose(again.evidence(energies, states), head.evidence(energies, states), rtol=0.02, atol=0.5)
     assert path.stat().st_size < 1 << 20
 
 

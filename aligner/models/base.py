@@ -33,12 +33,15 @@ class Encoded:
         States after each encoder layer, before the final norm; of real audio only, at least one frame.
     duration : float
         Seconds of real audio.
+    samples : float32 array, shape (samples,), optional
+        The real audio itself, at the model's rate; None where the model does not keep it.
     """
 
     features: torch.Tensor
     states: torch.Tensor
     layers: tuple[torch.Tensor, ...]
     duration: float
+    samples: NDArray[np.float32] | None = None
 
     @property
     def frames(self) -> int:

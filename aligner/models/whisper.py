@@ -172,7 +172,7 @@ class WhisperModel:
             real = -(-len(window.samples) // round(self.feature_duration * self.sample_rate))
             frames = self._real_frames(window.duration)
             after = tuple(layer[i, :frames].clone() for layer in layers)
-            found.append(Encoded(features[i, :real].clone(), states[i], after, window.duration))
+            found.append(Encoded(features[i, :real].clone(), states[i], after, window.duration, window.samples))
         return found
 
     def encode_features(self, features: torch.Tensor) -> torch.Tensor:

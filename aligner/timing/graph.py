@@ -1,12 +1,13 @@
 """The ways that a text can be spoken, as a graph of sounds, and the best way through it.
 
 Words follow in order; a word has one way or several to be said; silence between words is optional. Every sound passes
-through `PARTS` parts, each for one frame or more.
+through `PARTS` parts, each for one frame or more. Silence has a part that it begins with, one that it ends with, and
+between them some that follow each other in any order, as breath and clicks do.
 
 References
 ----------
 Forney, "The Viterbi Algorithm", 1973; Young et al., "Token Passing: a Simple Conceptual Model for Connected Speech
-Recognition Systems", 1989.
+Recognition Systems", 1989; Povey et al., "The Kaldi Speech Recognition Toolkit", 2011 (the parts of silence).
 """
 
 from __future__ import annotations
@@ -19,10 +20,27 @@ from numpy.typing import NDArray
 
 from aligner.errors import InputError
 
-PARTS = 3  # states of a sound: its beginning, middle and end
+PARTS = 3  # classes of a sound: its beginning, middle and end
+SILENT = 5  # classes of silence: its beginning, three in any order, its end
 SILENCE = 0  # the sound that is none
 
 Pronunciations = Sequence[Sequence[int]]  # ways to say a word, each as its sounds
+
+
+def class_count(sounds: int) -> int:
+    """Classes of so many sounds, and of silence."""
+    return SILENT + PARTS * sounds
+
+
+def classes_of(sound: int) -> range:
+    """Classes of a sound, in the order in which they are said."""
+    return range(SILENT) if sound == SILENCE else range(class_count(sound - 1), class_count(sound))
+
+
+def sounds_of_classes(classes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Sounds that classes belong to."""
+    found: NDArray[np.intp] = np.maximum((classes - SILENT) // PARTS + 1, SILENCE)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +50,7 @@ class Graph:
     Attributes
     ----------
     classes : int array, shape (states,)
-        Part of a sound that a state emits: `PARTS` times the sound, plus the part.
+        Part of a sound, or of silence, that a state emits; see `classes_of`.
     words : int array, shape (states,)
         Word that a state belongs to; -1 for silence.
     before, after : int arrays, shape (states, most)
@@ -66,15 +84,23 @@ def build(words: Sequence[Pronunciations]) -> Graph:
     before: list[list[int]] = []
 
     def say(sound: int, owner: int, entries: list[int]) -> int:
-        for part in range(PARTS):
-            classes.append(PARTS * sound + part)
+        for emitted in classes_of(sound):
+            classes.append(emitted)
             owners.append(owner)
             before.append([len(classes) - 1, *entries])
             entries = [len(classes) - 1]
         return len(classes) - 1
 
+    def rest(entries: list[int]) -> int:
+        end = say(SILENCE, -1, entries)
+        first, inner = end - SILENT + 1, list(range(end - SILENT + 2, end))
+        for state in inner:
+            before[state] = [state, first, *(other for other in inner if other != state)]
+        before[end] = [end, *inner]
+        return end
+
     exits: list[int] = []
-    pause = say(SILENCE, -1, [])
+    pause = rest([])
     first = [0]
     for number, pronunciations in enumerate(words):
         entries, ends = [*exits, pause], []
@@ -86,7 +112,7 @@ def build(words: Sequence[Pronunciations]) -> Graph:
                 end = [say(sound, number, end)]
             ends += end
         exits = ends
-        pause = say(SILENCE, -1, list(exits))
+        pause = rest(list(exits))
     after: list[list[int]] = [[state] for state in range(len(classes))]
     for state, entries in enumerate(before):
         for entry in entries[1:]:
@@ -188,8 +214,71 @@ def backward(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> NDArra
     return scores
 
 
-def best_path(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> tuple[NDArray[np.intp], float]:
-    """The most likely way through the graph.
+def best_paths(
+    emitted: Sequence[NDArray[np.float32]], graphs: Sequence[Graph], stays: Stays
+) -> tuple[list[NDArray[np.intp]], list[float]]:
+    """The most likely ways through several graphs at once, which costs little more than one.
+
+    Parameters
+    ----------
+    emitted : sequence of float32 arrays, shapes (frames, states)
+        Log-likelihood of each state of each graph, at each frame.
+    graphs : sequence of Graph
+        None whose shortest way has more states than there are frames.
+    stays : Stays
+
+    Returns
+    -------
+    (list of int arrays, list of float), shapes (frames,)
+        State of every frame, and the score of each path.
+    """
+    bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
+    together = np.zeros((max(map(len, emitted)), bounds[-1]), np.float32)
+    for own, low, high in zip(emitted, bounds, bounds[1:], strict=False):
+        together[: len(own), low:high] = own
+    scores, came, _ = forward(together, _side_by_side(graphs, bounds), stays)
+    paths, totals = [], []
+    for own, graph, low, high in zip(emitted, graphs, bounds, bounds[1:], strict=False):
+        ends = scores[len(own) - 1, low:high]
+        last = int(graph.last[ends[graph.last].argmax()])
+        totals.append(float(ends[last]))
+        paths.append(_traced(last, came[: len(own), low:high], graph))
+    return paths, totals
+
+
+def _side_by_side(graphs: Sequence[Graph], bounds: NDArray[np.intp]) -> Graph:
+    """Graphs as one, with no way from one to another."""
+
+    def tables(name: str) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        most = max(getattr(graph, name).shape[1] for graph in graphs)
+        rows, used = [], []
+        for graph, low in zip(graphs, bounds, strict=False):
+            table, is_open = getattr(graph, name), getattr(graph, f"open_{name}")
+            missing = most - table.shape[1]
+            rows.append(np.concatenate([table, np.repeat(table[:, :1], missing, 1)], 1) + low)
+            used.append(np.pad(is_open, ((0, 0), (0, missing))))
+        return np.concatenate(rows), np.concatenate(used)
+
+    def placed(name: str) -> NDArray[np.intp]:
+        return np.concatenate([getattr(graph, name) + low for graph, low in zip(graphs, bounds, strict=False)])
+
+    classes, words = (np.concatenate([getattr(graph, name) for graph in graphs]) for name in ("classes", "words"))
+    return Graph(classes, words, *tables("before"), *tables("after"), placed("first"), placed("last"))
+
+
+def _traced(state: int, came: NDArray[np.int8], graph: Graph) -> NDArray[np.intp]:
+    """The way that ends in a state, from the places of `before` by which every state was reached."""
+    path = np.empty(len(came), np.intp)
+    for frame in range(len(came) - 1, -1, -1):
+        path[frame] = state
+        state = int(graph.before[state, came[frame, state]])
+    return path
+
+
+def best_path_and_entries(
+    emitted: NDArray[np.float32], graph: Graph, stays: Stays
+) -> tuple[NDArray[np.intp], float, NDArray[np.float32]]:
+    """The most likely way through a graph, and how well every state is entered at every frame.
 
     Parameters
     ----------
@@ -199,22 +288,14 @@ def best_path(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> tuple
 
     Returns
     -------
-    (int array, shape (frames,), float)
-        State of every frame, and the score of the path.
+    (int array, shape (frames,), float, float32 array, shape (frames, states))
+        State of every frame, the score of the path, and the last of what `forward` finds.
 
     Raises
     ------
     InputError
         Fewer frames than the shortest way has states.
     """
-    path, total, _ = best_path_and_entries(emitted, graph, stays)
-    return path, total
-
-
-def best_path_and_entries(
-    emitted: NDArray[np.float32], graph: Graph, stays: Stays
-) -> tuple[NDArray[np.intp], float, NDArray[np.float32]]:
-    """The most likely way, and how well every state is entered at every frame; see `best_path` and `forward`."""
     scores, came, entered = forward(emitted, graph, stays)
     state = int(graph.last[scores[-1, graph.last].argmax()])
     total = float(scores[-1, state])
@@ -223,8 +304,4 @@ def best_path_and_entries(
             f"the transcript has more sounds than the {len(emitted) / 100:.2f} s of audio can hold: "
             "is it the right transcript?"
         )
-    path = np.empty(len(emitted), np.intp)
-    for frame in range(len(emitted) - 1, -1, -1):
-        path[frame] = state
-        state = int(graph.before[state, came[frame, state]])
-    return path, total, entered
+    return _traced(state, came, graph), total, entered

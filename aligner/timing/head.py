@@ -6,8 +6,8 @@ place; mixtures of Gaussians on cepstra tell when exactly. A head belongs to one
 
 Conventions
 -----------
-Frame j of the evidence is centred 10 j ms after the start of its stretch, as Whisper's features are; encoder state i,
-20 i ms. So a sound that begins with frame j begins at (j - 1/2) 10 ms.
+Frame j of the evidence is centred 10 j ms after the start of its stretch; encoder state i, 20 i ms. So a sound that
+begins with frame j begins at (j - 1/2) 10 ms.
 
 References
 ----------
@@ -31,31 +31,33 @@ from numpy.typing import NDArray
 
 from aligner.errors import ModelError
 from aligner.text.pronunciation import Speller, spellers
-from aligner.timing.cepstra import cepstra
-from aligner.timing.graph import PARTS, SILENCE, Graph, Stays, build
+from aligner.timing import habits
+from aligner.timing.cepstra import bands, cepstra
+from aligner.timing.graph import PARTS, SILENT, Graph, Stays, build, class_count, sounds_of_classes
 from aligner.timing.mixtures import Mixtures
 
 if TYPE_CHECKING:
     from aligner.models import Encoded, SpeechModel
 
 STEP = 0.01  # seconds to a frame of evidence
+HALVES = 2  # frames of evidence to an encoder state
 STATES_WEIGHT = 2.0  # of the classifier's log-likelihoods beside the mixtures' (docs/head.md: tuned across speakers)
 PRIOR_WEIGHT = 0.5  # of the classifier's prior that is divided out
-ANYTHING = 10.0  # cost of a frame of sound that nobody wrote, between words
+ANYTHING = 25.0  # cost of a frame of sound that nobody wrote, between words
 MOST_BYTES = 4 << 20  # no head is that large
 HEADS = Path(__file__).parent.parent / "heads"
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Which part of which sound an encoder state belongs to: one hidden layer.
+    """Which parts of sounds the two halves of an encoder state belong to: one hidden layer.
 
     Attributes
     ----------
     mean, scale : float32 arrays, shape (width,)
         What a state is centred and divided by.
     hidden, hidden_bias : float32 arrays, shapes (units, width), (units,)
-    output, output_bias : float32 arrays, shapes (classes, units), (classes,)
+    output, output_bias : float32 arrays, shapes (HALVES * classes, units), (HALVES * classes,)
     log_prior : float32 array, shape (classes,)
     """
 
@@ -68,16 +70,17 @@ class Classifier:
     log_prior: NDArray[np.float32]
 
     def log_posteriors(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-probability of every class at every state, shape (frames, classes)."""
+        """Log-probability of every class at every 10 ms, shape (2 frames of the encoder, classes)."""
         units = np.maximum(((states - self.mean) / self.scale) @ self.hidden.T + self.hidden_bias, 0)
-        scores = units @ self.output.T + self.output_bias
+        scores = (units @ self.output.T + self.output_bias).reshape(HALVES * len(states), -1)
         scores -= scores.max(1, keepdims=True)
         found: NDArray[np.float32] = scores - np.log(np.exp(scores).sum(1, keepdims=True))
         return found
 
-    def log_likelihoods(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-posteriors with a part of the prior divided out, shape (frames, classes)."""
-        found: NDArray[np.float32] = self.log_posteriors(states) - PRIOR_WEIGHT * self.log_prior
+    def log_likelihoods(self, states: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Log-posteriors with a part of the prior divided out, shape (count, classes); the last may be repeated."""
+        scaled = self.log_posteriors(states)[:count] - PRIOR_WEIGHT * self.log_prior
+        found: NDArray[np.float32] = np.concatenate([scaled, np.repeat(scaled[-1:], count - len(scaled), 0)])
         return found
 
 
@@ -142,12 +145,17 @@ class Head:
     @property
     def classes(self) -> int:
         """Columns of the evidence: parts of all sounds, and of anything that sounds."""
-        return PARTS * (len(self.card.sounds) + 2)
+        return class_count(len(self.card.sounds) + 1)
 
     @cached_property
     def stays(self) -> Stays:
         """For the path; the last classes are those of anything that sounds."""
         return stays_of(self.stay)
+
+    @cached_property
+    def lateness(self) -> NDArray[np.float64]:
+        """Seconds by which a path is late, by the sounds before and after an edge; see `habits.table`."""
+        return habits.table(self.card.sounds if self.card.speller == "cmudict" else ("",) * len(self.card.sounds))
 
     @cached_property
     def _speller(self) -> Speller:
@@ -171,32 +179,31 @@ class Head:
 
     def sound_posteriors(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-probability of every sound at every encoder state, silence first, shape (frames, sounds + 1)."""
-        parts = self.classifier.log_posteriors(states).reshape(len(states), -1, PARTS)
-        top = parts.max(2)
-        found: NDArray[np.float32] = top + np.log(np.exp(parts - top[..., None]).sum(2))
+        parts = np.exp(self.classifier.log_posteriors(states))
+        bounds = np.searchsorted(sounds_of_classes(np.arange(parts.shape[1])), np.arange(len(self.card.sounds) + 1))
+        halves = np.add.reduceat(parts, bounds, axis=1).reshape(len(states), HALVES, -1)
+        found: NDArray[np.float32] = np.log(halves.mean(1) + 1e-12)
         return found
 
-    def evidence(self, features: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
+    def evidence(self, energies: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-likelihood of every part of every sound at every 10 ms.
 
         Parameters
         ----------
-        features : float32 array, shape (feature frames, channels)
-            Log-mel, one frame each 10 ms.
+        energies : float32 array, shape (frames, bands)
+            From `cepstra.bands`, one frame each 10 ms.
         states : float32 array, shape (encoder frames, width)
 
         Returns
         -------
-        float32 array, shape (feature frames, classes + PARTS)
+        float32 array, shape (frames, classes)
             The last columns are of anything that sounds. In silence, too, anything may sound, at a cost.
         """
-        looks = self.mixtures.log_likelihood(cepstra(features))
-        scaled = self.classifier.log_likelihoods(states)
-        found = looks + STATES_WEIGHT * between(scaled, len(features))
-        anything = found[:, PARTS:].max(1, keepdims=True)
-        silence = slice(PARTS * SILENCE, PARTS * (SILENCE + 1))
-        found[:, silence] = np.maximum(found[:, silence], anything - ANYTHING)
-        return np.concatenate([found, np.repeat(anything, PARTS, 1)], 1)
+        looks = self.mixtures.log_likelihood(cepstra(energies))
+        found = looks + STATES_WEIGHT * self.classifier.log_likelihoods(states, len(looks))
+        found = with_anything(found)
+        found[:, :SILENT] = np.maximum(found[:, :SILENT], found[:, -1:] - ANYTHING)
+        return found
 
     def check(self, model: SpeechModel) -> None:
         """Refuse a checkpoint that the head was not taught on.
@@ -217,19 +224,17 @@ def stays_of(stay: NDArray[np.float32]) -> Stays:
     return Stays.of(np.append(stay, np.full(PARTS, 0.8, np.float32)))
 
 
-def between(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Rows that are 20 ms apart as `count` rows that are 10 ms apart, every second one half-way."""
-    twice = np.repeat(values, 2, 0)
-    twice[1:-1:2] = (values[:-1] + values[1:]) / 2
-    if len(twice) < count:
-        twice = np.concatenate([twice, np.repeat(twice[-1:], count - len(twice), 0)])
-    return twice[:count]
+def with_anything(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-likelihoods of classes, and behind them those of a sound that may be any of them but silence."""
+    return np.concatenate([found, np.repeat(found[:, SILENT:].max(1, keepdims=True), PARTS, 1)], 1)
 
 
 def arrays_of(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features and encoder states of real audio, as a head takes them."""
-    states = encoded.states[: max(1, -(-len(encoded.features) // 2))]
-    return encoded.features.float().cpu().numpy(), states.float().cpu().numpy()
+    """Energies in bands and encoder states of real audio, as a head takes them."""
+    assert encoded.samples is not None  # every model that can have a head keeps them
+    energies = bands(encoded.samples)
+    states = encoded.states[: max(1, -(-len(energies) // 2))]
+    return energies, states.float().cpu().numpy()
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -258,7 +263,7 @@ def save(head: Head, path: Path) -> None:
     }
     halves = {name: np.ascontiguousarray(np.clip(t, -65000, 65000), dtype=np.float16) for name, t in tensors.items()}
     with atomic_write(path) as temporary:
-        save_file(halves, temporary, {"format": "aligner timing head 1", "card": json.dumps(asdict(head.card))})
+        save_file(halves, temporary, {"format": "aligner timing head 2", "card": json.dumps(asdict(head.card))})
 
 
 @lru_cache(maxsize=4)
@@ -280,8 +285,8 @@ def load(path: Path) -> Head:
         classifier = Classifier(**{name: tensors[f"classifier.{name}"] for name in _CLASSIFIER})
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"{path} is no complete timing head ({_first_line(error)}): teach it again") from None
-    classes = PARTS * (len(card.sounds) + 1)
-    if not len(parts["means"]) == len(parts["stay"]) == len(classifier.output) == classes:
+    classes = class_count(len(card.sounds))
+    if not len(parts["means"]) == len(parts["stay"]) == len(classifier.output) / HALVES == classes:
         raise ModelError(f"{path} is no complete timing head (its sounds and its numbers differ): teach it again")
     mixtures = Mixtures(parts["means"], np.exp(parts["log_variances"]), parts["log_weights"])
     return Head(card, mixtures, classifier, np.clip(parts["stay"], 0.05, 0.99))

@@ -5,7 +5,8 @@ edges sharp.
 
 References
 ----------
-Rabiner, "A Tutorial on Hidden Markov Models and Selected Applications in Speech Recognition", 1989, section IV.
+Rabiner, "A Tutorial on Hidden Markov Models and Selected Applications in Speech Recognition", 1989, section IV; Povey
+et al., "The Kaldi Speech Recognition Toolkit", 2011 (components by a power of how often a class is heard).
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 _ABSENT = -500.0  # log-weight below which a component is not there
 _FLOOR = 0.01  # of the variance over all frames: the least that a component has
-_FEWEST = 30  # frames to a component
-_PASSES = 2  # of expectation and maximisation after every split
+_FEWEST = 10  # frames to a component
+_HARDLY = 5  # frames of a class from which nothing is learned
+_POWER = 0.25  # a class that is heard 16 times as often has twice as many components
+_APART = 0.01  # of a standard deviation, between the halves of a component that is split
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,89 +72,98 @@ class Mixtures:
         return self.means.shape[0], self.means.shape[1]
 
 
+def one_for_all(frames: NDArray[np.float32], count: int) -> Mixtures:
+    """The Gaussian of all frames for each of several classes: nothing is known of them yet."""
+    mean, variance = frames.mean(0, dtype=np.float64), frames.var(0, dtype=np.float64)
+    means, variances = (np.tile(one.astype(np.float32), (count, 1, 1)) for one in (mean, variance))
+    return Mixtures(means, variances, np.zeros((count, 1), np.float32))
+
+
+def sizes(heard: NDArray[np.intp], total: int, most: int) -> NDArray[np.intp]:
+    """How many components each class may have.
+
+    Parameters
+    ----------
+    heard : int array, shape (classes,)
+        Frames of each class.
+    total : int
+        Components of all classes.
+    most : int
+        For a class.
+    """
+    found, share = np.ones(len(heard), np.intp), heard.astype(np.float64) ** _POWER
+    for _ in range(total - len(heard)):
+        worth = np.where((found < most) & (heard >= _FEWEST * (found + 1)), share / found, 0)
+        if not worth.any():
+            break
+        found[worth.argmax()] += 1
+    return found
+
+
 def fit(
-    frames: NDArray[np.float32], classes: NDArray[np.intp], count: int, components: int, start: Mixtures | None = None
+    frames: NDArray[np.float32], classes: NDArray[np.intp], start: Mixtures, components: NDArray[np.intp]
 ) -> Mixtures:
-    """Mixtures that fit labelled frames, grown by splitting the heaviest components.
+    """One pass of expectation and maximisation in every class, and splits of its heaviest components.
 
     Parameters
     ----------
     frames : float32 array, shape (frames, values)
     classes : int array, shape (frames,)
         Class of every frame.
-    count : int
-        Classes.
-    components : int
-        Most for a class; a class of few frames has fewer.
-    start : Mixtures, optional
-        What to go on from; one Gaussian a class when None.
+    start : Mixtures
+        What to go on from; a class of hardly any frames stays as it is.
+    components : int array, shape (classes,)
+        Components of each class after the splits.
     """
-    values = frames.shape[1]
-    shape = (count, components, values)
-    means, variances = np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    log_weights = np.full(shape[:2], 2 * _ABSENT, np.float32)
-    mean, variance = frames.mean(0, dtype=np.float64), frames.var(0, dtype=np.float64)
+    floor = _FLOOR * frames.var(0)
     order = np.argsort(classes, kind="stable")
-    bounds = np.searchsorted(classes[order], np.arange(count + 1))
+    bounds = np.searchsorted(classes[order], np.arange(len(components) + 1))
     rng = np.random.default_rng(0)
-    for k in range(count):
+    parts = []
+    for k, wanted in enumerate(components):
+        there = start.log_weights[k] > _ABSENT
         own = frames[order[bounds[k] : bounds[k + 1]]]
-        if len(own) < 5:  # hardly heard: anything may be it, a little
-            parts = (mean[None], variance[None], np.ones(1))
-        else:
-            parts = _grown(own, _parts(own, start, k, _FLOOR * variance), components, _FLOOR * variance, rng)
-        size = len(parts[2])
-        means[k, :size], variances[k, :size], log_weights[k, :size] = parts[0], parts[1], np.log(parts[2])
+        part = start.means[k][there], start.variances[k][there], np.exp(start.log_weights[k][there])
+        parts.append(_split(_maximised(own, part, floor), int(wanted), rng) if len(own) >= _HARDLY else part)
+    shape = (len(parts), max(len(part[2]) for part in parts))
+    means, variances = (np.full((*shape, frames.shape[1]), fill, np.float32) for fill in (0.0, 1.0))
+    log_weights = np.full(shape, 2 * _ABSENT, np.float32)
+    for k, (mean, variance, weight) in enumerate(parts):
+        size = len(weight)
+        means[k, :size], variances[k, :size], log_weights[k, :size] = mean, variance, np.log(weight)
     return Mixtures(means, variances, log_weights)
 
 
-_Parts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]  # means, variances, weights
+_Parts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # means, variances, weights of a class
 
 
-def _parts(own: NDArray[np.float32], start: Mixtures | None, k: int, floor: NDArray[np.float64]) -> _Parts:
-    if start is None:
-        return own.mean(0, dtype=np.float64)[None], own.var(0, dtype=np.float64)[None] + floor, np.ones(1)
-    there = start.log_weights[k] > _ABSENT
-    weights = np.exp(start.log_weights[k][there].astype(np.float64))
-    return start.means[k][there].astype(np.float64), start.variances[k][there].astype(np.float64), weights
-
-
-def _grown(
-    own: NDArray[np.float32], parts: _Parts, most: int, floor: NDArray[np.float64], rng: np.random.Generator
-) -> _Parts:
-    """Components of one class after expectation, maximisation and splits."""
-    wanted = max(1, min(most, len(own) // _FEWEST))
-    both = np.concatenate([own * own, own], 1)
-    while True:
-        for _ in range(_PASSES):
-            parts = _maximised(own, both, parts, floor)
-        mean, variance, weight = parts
-        if len(weight) >= wanted:
-            return parts
-        heaviest = np.argsort(-weight)[: min(len(weight), wanted - len(weight))]
-        apart = 0.2 * np.sqrt(variance[heaviest]) * rng.choice([-1.0, 1.0], variance[heaviest].shape)
-        mean = np.concatenate([mean, mean[heaviest] + apart])
-        mean[heaviest] -= apart
-        weight[heaviest] /= 2
-        parts = mean, np.concatenate([variance, variance[heaviest]]), np.concatenate([weight, weight[heaviest]])
-
-
-def _maximised(
-    own: NDArray[np.float32], both: NDArray[np.float32], parts: _Parts, floor: NDArray[np.float64]
-) -> _Parts:
+def _maximised(own: NDArray[np.float32], parts: _Parts, floor: NDArray[np.float32]) -> _Parts:
     """One pass of expectation and maximisation; components that lose their frames go."""
     mean, variance, weight = parts
-    linear = np.concatenate([-0.5 / variance, mean / variance], 1).T.astype(np.float32)
-    constant = np.log(weight) - 0.5 * (mean**2 / variance + np.log(2 * np.pi * variance)).sum(1)
-    share = both @ linear + constant.astype(np.float32)
+    both = np.concatenate([own * own, own], 1)
+    share = both @ np.concatenate([-0.5 / variance, mean / variance], 1).T
+    share += np.log(weight) - 0.5 * (mean**2 / variance + np.log(2 * np.pi * variance)).sum(1)
     share -= share.max(1, keepdims=True)
     np.exp(share, out=share)
     share /= share.sum(1, keepdims=True)
-    size = share.sum(0, dtype=np.float64) + 1e-6
-    moments = (share.T @ both).astype(np.float64) / size[:, None]
+    size = share.sum(0, dtype=np.float64)
+    moments = (share.T @ both).astype(np.float64) / np.maximum(size, 1e-6)[:, None]
     mean = moments[:, own.shape[1] :]
     variance = np.maximum(moments[:, : own.shape[1]] - mean**2, floor)
-    kept = size > _FEWEST / 3
-    if not kept.any():
-        kept[:] = True
-    return mean[kept], variance[kept], size[kept] / size[kept].sum()
+    kept = size > min(_FEWEST, size.max() / 2)
+    kept_mean, kept_variance, kept_size = (a[kept].astype(np.float32) for a in (mean, variance, size))
+    return kept_mean, kept_variance, kept_size / kept_size.sum()
+
+
+def _split(parts: _Parts, wanted: int, rng: np.random.Generator) -> _Parts:
+    """Components, the heaviest of which are two, a little apart, until there are enough."""
+    mean, variance, weight = parts
+    while len(weight) < wanted:
+        heaviest = int(weight.argmax())
+        apart = (_APART * np.sqrt(variance[heaviest]) * rng.standard_normal(variance.shape[1])).astype(np.float32)
+        mean = np.concatenate([mean, mean[heaviest][None] + apart])
+        mean[heaviest] -= apart
+        variance = np.concatenate([variance, variance[heaviest][None]])
+        weight = np.append(weight, weight[heaviest] / 2)
+        weight[heaviest] /= 2
+    return mean, variance, weight

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.core import TokenFrameMap, Tokens, Word
-from aligner.timing.graph import PARTS, Graph, backward, best_path_and_entries
+from aligner.timing.graph import Graph, backward, best_path_and_entries, sounds_of_classes
 from aligner.timing.head import STEP, Head
 from aligner.timing.words import TimedWords, repair
 
@@ -30,7 +30,6 @@ COVERED = 0.9  # of the weight lies within the margin
 ATTENTION_WEIGHT = 0.5  # of a word's log-attention beside the log-likelihood of its sounds
 ATTENTION_EARLY = 0.025  # seconds by which attention comes before the sound
 _LEAST_ATTENTION = 0.02  # of the peak: attention says where a word is, little of where it is not
-LATE = 0.006  # seconds by which heads are late, onsets and offsets alike (docs/head.md: on all development gold)
 NEAR = 0.25  # seconds around an edge of the best path in which it may lie
 
 
@@ -109,17 +108,21 @@ def edges(
     n_frames = len(path)
     start, end = np.zeros(len(words)), np.full(len(words), n_frames - 0.5)
     reach = np.zeros((2, len(words)))
+    late = np.zeros((2, len(words)))
+    sounds = np.pad(sounds_of_classes(graph.classes[path]), 1)  # nobody speaks before and after
     for k in range(len(words)):
-        start[k], reach[0, k] = found.edge(found.entries(k), int(np.flatnonzero(owners == k)[0]))
-    for k in range(len(words)):
-        last = int(np.flatnonzero(owners == k)[-1])
+        first, last = np.flatnonzero(owners == k)[[0, -1]]
+        start[k], reach[0, k] = found.edge(found.entries(k), int(first))
+        late[:, k] = head.lateness[sounds[first], sounds[first + 1]], head.lateness[sounds[last + 1], sounds[last + 2]]
         if last + 1 < n_frames and owners[last + 1] < 0:
-            end[k], reach[1, k] = found.edge(found.pause_after(k), last + 1)
-        elif k + 1 < len(words):
+            end[k], reach[1, k] = found.edge(found.pause_after(k), int(last) + 1)
+    for k in range(len(words) - 1):
+        if owners[np.flatnonzero(owners == k)[-1] + 1] >= 0:
             end[k], reach[1, k] = start[k + 1], reach[0, k + 1]
     heard = _heard(graph, path, owners, posteriors, len(words))
     margin = np.hypot(*reach) * STEP
-    return Edges(np.maximum((start - 0.5) * STEP - LATE, 0), (end - 0.5) * STEP - LATE, heard, margin)
+    start, end = np.maximum((start - 0.5) * STEP - late[0], 0), np.maximum((end - 0.5) * STEP - late[1], 0)
+    return Edges(start, end, heard, margin)
 
 
 def word_evidence(attention: TokenFrameMap, tokens: Tokens, frames: int) -> NDArray[np.float32]:
@@ -181,7 +184,7 @@ def _heard(
     graph: Graph, path: NDArray[np.intp], owners: NDArray[np.intp], posteriors: NDArray[np.float32], count: int
 ) -> NDArray[np.float64]:
     """Mean posterior of the sounds of each word on a path."""
-    sounds = graph.classes[path] // PARTS
+    sounds = sounds_of_classes(graph.classes[path])
     at = np.minimum(np.arange(len(path)) // 2, len(posteriors) - 1)
     best = np.exp(posteriors[:, 1:].max(1))
     inside = sounds < posteriors.shape[1]

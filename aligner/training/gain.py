@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from aligner.errors import InputError
 from aligner.timing.cepstra import cepstra
-from aligner.timing.graph import PARTS
-from aligner.timing.head import STATES_WEIGHT, Head, between
+from aligner.timing.head import STATES_WEIGHT, Head, with_anything
 from aligner.timing.sounds import edges
 from aligner.training.teach import Lesson
 
@@ -75,14 +74,12 @@ def gain(head: Head, held_out: Sequence[Lesson]) -> Gain:
         if lesson.starts is None:
             continue
         states = lesson.states.astype(np.float32)
-        looks = head.mixtures.log_likelihood(cepstra(lesson.features))
-        scaled = head.classifier.log_likelihoods(states)
-        knows = STATES_WEIGHT * between(scaled, len(looks))
+        looks = head.mixtures.log_likelihood(cepstra(lesson.energies))
+        knows = STATES_WEIGHT * head.classifier.log_likelihoods(states, len(looks))
         posteriors = head.sound_posteriors(states)
         try:
             by_looks, by_states, both = (
-                edges(head, _with_anything(one), posteriors, lesson.words).start
-                for one in (looks, knows, looks + knows)
+                edges(head, with_anything(one), posteriors, lesson.words).start for one in (looks, knows, looks + knows)
             )
         except InputError:
             continue  # more sounds than time: teaching left it out, too
@@ -93,8 +90,3 @@ def gain(head: Head, held_out: Sequence[Lesson]) -> Gain:
     apart, away = np.concatenate(halves), np.concatenate(attention)
     away -= np.median(away)
     return Gain(len(halves), len(apart), float(np.abs(apart).mean()), float(np.abs(away).mean()))
-
-
-def _with_anything(found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """With the columns of a word that cannot be spelled, which is whatever sounds."""
-    return np.concatenate([found, np.repeat(found[:, PARTS:].max(1, keepdims=True), PARTS, 1)], 1)

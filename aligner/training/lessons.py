@@ -21,6 +21,7 @@ from aligner.core import Audio
 from aligner.files import atomic_write, output_errors
 from aligner.models.base import Encoded, SpeechModel
 from aligner.timing.case import Case
+from aligner.timing.cepstra import bands
 from aligner.timing.head import arrays_of
 from aligner.timing.places import Place
 from aligner.timing.settings import Settings
@@ -98,7 +99,7 @@ def encoded(
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{_key(model, window, language)}.npz" for window in windows]
-    kept = [_kept(file) for file in files]
+    kept = [_kept(model, window, file) for window, file in zip(windows, files, strict=True)]
     todo = [k for k, lessons in enumerate(kept) if lessons is None]
     for window, lessons in zip(windows, kept, strict=True):
         if lessons is not None:
@@ -110,8 +111,8 @@ def encoded(
             lessons = _lessons(model, one, windows[k], language)
             _keep(lessons, files[k])
             step(_seconds(windows[k]))
-    for file, known in zip(files, kept, strict=True):
-        yield from known if known is not None else _kept(file) or ()
+    for window, file, known in zip(windows, files, kept, strict=True):
+        yield from known if known is not None else _kept(model, window, file) or ()
 
 
 def _seconds(window: Sequence[_Placed]) -> float:
@@ -123,15 +124,14 @@ def _key(model: SpeechModel, window: Sequence[_Placed], language: str) -> str:
     return hashlib.sha256(json.dumps([model.fingerprint, language, said]).encode()).hexdigest()[:24]
 
 
+def _samples(model: SpeechModel, item: Item) -> NDArray[np.float32]:
+    return of_file(item.audio, model.sample_rate).read(item.start, item.end).samples
+
+
 def _audio(model: SpeechModel, window: Sequence[_Placed]) -> Audio:
     """The pieces of a window in their places, silence between them."""
     per_frame = round(model.frame_duration * model.sample_rate)
-    parts = []
-    for placed in window:
-        item = placed.item
-        parts.append(
-            (placed.frame * per_frame, of_file(item.audio, model.sample_rate).read(item.start, item.end).samples)
-        )
+    parts = [(placed.frame * per_frame, _samples(model, placed.item)) for placed in window]
     samples = np.zeros(max(start + len(own) for start, own in parts), np.float32)
     for start, own in parts:
         samples[start : start + len(own)] = own
@@ -139,7 +139,7 @@ def _audio(model: SpeechModel, window: Sequence[_Placed]) -> Audio:
 
 
 def _lessons(model: SpeechModel, window: Encoded, placed: Sequence[_Placed], language: str) -> list[Lesson]:
-    features, states = arrays_of(window)
+    _, states = arrays_of(window)
     found = []
     words = _by_attention(model, window, placed, language)
     for own, said in zip(placed, words, strict=True):
@@ -147,7 +147,7 @@ def _lessons(model: SpeechModel, window: Encoded, placed: Sequence[_Placed], lan
         found.append(
             Lesson(
                 tuple(text for text, _ in said),
-                features[2 * own.frame : 2 * (own.frame + frames)],
+                bands(_samples(model, own.item)),
                 states[own.frame : own.frame + frames].astype(np.float16),
                 tuple(start - own.frame * model.frame_duration for _, start in said),
             )
@@ -179,29 +179,28 @@ def _by_attention(
 
 
 def _keep(lessons: Sequence[Lesson], file: Path) -> None:
-    """Write a window's lessons, numbers in float16."""
+    """Write a window's lessons, but for energies, which are quickly made again."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for k, lesson in enumerate(lessons):
-        arrays[f"features{k}"] = lesson.features.astype(np.float16)
         arrays[f"states{k}"] = lesson.states
         arrays[f"starts{k}"] = np.array(lesson.starts or (), np.float64)
         arrays[f"words{k}"] = np.array(lesson.words, np.str_)
     with atomic_write(file) as temporary:
-        np.savez(temporary, count=len(lessons), **arrays)  # type: ignore[arg-type]
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _kept(file: Path) -> list[Lesson] | None:
+def _kept(model: SpeechModel, window: Sequence[_Placed], file: Path) -> list[Lesson] | None:
     """Lessons of an earlier run; None where there are none, or what there is cannot be read."""
     try:
         with np.load(file) as arrays:
             return [
                 Lesson(
                     tuple(map(str, arrays[f"words{k}"])),
-                    arrays[f"features{k}"].astype(np.float32),
+                    bands(_samples(model, placed.item)),
                     arrays[f"states{k}"],
                     tuple(map(float, arrays[f"starts{k}"])),
                 )
-                for k in range(int(arrays["count"]))
+                for k, placed in enumerate(window)
             ]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

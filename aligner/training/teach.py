@@ -3,18 +3,19 @@
 No times are given. The first ones come from attention, which says roughly where words are, or from even spacing. From
 either only the place of every few words is kept, and sounds are spread evenly between: attention is early by a
 constant, and a start that is exact but wrong is never forgotten. The mixtures alone then find the edges, as they settle
-where the sound changes; the classifier is taught last, from their path, and takes part in the last round.
+where the sound changes: few Gaussians at first, some more after every pass. The classifier is taught last, from their
+path.
 
 References
 ----------
 Juang and Rabiner, "The segmental K-means algorithm for estimating parameters of hidden Markov models", 1990;
-McAuliffe et al., "Montreal Forced Aligner", 2017 (monophones from a flat start).
+McAuliffe et al., "Montreal Forced Aligner", 2017 (monophones from a flat start, and their schedule).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,16 +23,19 @@ from numpy.typing import NDArray
 
 from aligner.errors import InputError
 from aligner.timing.cepstra import cepstra
-from aligner.timing.graph import PARTS, SILENCE, Graph, best_path
-from aligner.timing.head import STEP, Card, Classifier, Head, between, stays_of
-from aligner.timing.mixtures import Mixtures, fit
+from aligner.timing.graph import SILENCE, Graph, best_paths, class_count, classes_of
+from aligner.timing.head import HALVES, STEP, Card, Classifier, Head, stays_of, with_anything
+from aligner.timing.mixtures import Mixtures, fit, one_for_all, sizes
 from aligner.training.classifier import teach as teach_classifier
 
-COMPONENTS = (1, 1, 2, 4, 8, 16)  # Gaussians of a class, round by round; further rounds keep the last
-MOST_ROUNDS = 9
-ENOUGH = 1.0  # nats a frame of held-out speech that a round must gain: after that, edges drift
+GAUSSIANS, MOST = 1000, 16  # of all classes, and of one
+FRAMES_EACH = 100  # frames of speech to a Gaussian: fewer Gaussians are learned from little speech
+GROWTH = 30  # passes in which the Gaussians grow in number
+MOST_PASSES = 40
+SURE = 10  # passes after which paths are found anew every second time only, as they change little
+ENOUGH = 0.02  # nats a frame of held-out speech that two passes must gain once all Gaussians are there
 APART = 4  # words between the places that are kept of the first times
-MIXED = 0.3  # weight of the classifier in the round in which it takes part
+TOGETHER = 16  # recordings whose paths are found at once
 _STAY_FIRST = 0.7  # probability that a part lasts another frame, before any path
 FEWEST_FRAMES = 3000  # half a minute of speech: with less nothing can be learned
 
@@ -43,14 +47,15 @@ class Lesson:
     Attributes
     ----------
     words : tuple of str
-    features : float32 array, shape (feature frames, channels)
+    energies : float32 array, shape (frames, bands)
+        From `cepstra.bands`, one frame each 10 ms.
     states : float16 array, shape (encoder frames, width)
     starts : tuple of float or None
         Rough start of every word in seconds; None where nothing is known.
     """
 
     words: tuple[str, ...]
-    features: NDArray[np.float32]
+    energies: NDArray[np.float32]
     states: NDArray[np.float16]
     starts: tuple[float, ...] | None = None
 
@@ -97,24 +102,23 @@ def teach(
     for pupil in pupils:
         pupil.classes = _first_classes(blank, pupil.lesson, len(pupil.frames))
     frames = np.concatenate([p.frames for p in pupils])
-    count = PARTS * (len(card.sounds) + 1)
-    mixtures: Mixtures | None = None
-    stay, last = np.full(count, _STAY_FIRST, np.float32), -np.inf
-    for turn in range(MOST_ROUNDS):
+    count = class_count(len(card.sounds))
+    most = min(GAUSSIANS, len(frames) // FRAMES_EACH)
+    mixtures, stay, last = one_for_all(frames, count), np.full(count, _STAY_FIRST, np.float32), -np.inf
+    for turn in range(MOST_PASSES):
         classes = np.concatenate([p.classes for p in pupils])
-        mixtures = fit(frames, classes, count, COMPONENTS[min(turn, len(COMPONENTS) - 1)], mixtures)
+        wanted = count + (most - count) * turn // GROWTH
+        heard = np.bincount(classes, minlength=count)
+        mixtures = fit(frames, classes, mixtures, sizes(heard, wanted if turn < GROWTH else most, MOST))
+        if turn >= SURE and turn % 2:
+            continue
+        stay = _aligned(pupils, mixtures, stay)
         score = _score(judges or pupils[:20], mixtures, stay)
-        report(f"round {turn + 1}: {score:.3f} nats a frame on held-out speech", (turn + 1) / (MOST_ROUNDS + 2))
-        if turn >= len(COMPONENTS) - 1 and score - last < ENOUGH:
+        report(f"pass {turn + 1}: {score:.3f} nats a frame on held-out speech", (turn + 1) / (MOST_PASSES + 2))
+        if turn >= GROWTH and score - last < ENOUGH:
             break
         last = score
-        stay = _aligned(pupils, _looks(mixtures), stay, count)
-    assert mixtures is not None
-    head = Head(card, mixtures, _classifier(pupils, count), stay)
-    report("classifier", MOST_ROUNDS / (MOST_ROUNDS + 2))
-    stay = _aligned(pupils, lambda p: _both(head, p), stay, count)
-    mixtures = fit(frames, np.concatenate([p.classes for p in pupils]), count, COMPONENTS[-1], mixtures)
-    report("classifier, with its own part in the path", (MOST_ROUNDS + 1) / (MOST_ROUNDS + 2))
+    report("classifier", MOST_PASSES / (MOST_PASSES + 2))
     hours = round(len(frames) * STEP / 3600, 2)
     return Head(replace(card, hours=hours), mixtures, _classifier(pupils, count), stay)
 
@@ -127,7 +131,7 @@ def _blank(card: Card) -> Head:
 
 
 def _pupil(head: Head, lesson: Lesson) -> _Pupil:
-    return _Pupil(lesson, cepstra(lesson.features), head.graph(lesson.words))
+    return _Pupil(lesson, cepstra(lesson.energies), head.graph(lesson.words))
 
 
 def _least_frames(graph: Graph) -> int:
@@ -138,58 +142,48 @@ def _least_frames(graph: Graph) -> int:
 def _first_classes(head: Head, lesson: Lesson, count: int) -> NDArray[np.intp]:
     """A class for every frame: sounds spread evenly between the places that are known."""
     ways = [head.spell(word)[0] for word in lesson.words]
-    pause = [PARTS * SILENCE + part for part in range(PARTS)]
-    sounds = [[PARTS * sound + part for sound in way for part in range(PARTS)] for way in ways]
+    pause = list(classes_of(SILENCE))
+    sounds = [[emitted for sound in way for emitted in classes_of(sound)] for way in ways]
+    # A pause behind every word, which the first path shortens: what it keeps of them is where silence is learned from.
+    said = [[*word, *pause] for word in sounds]
     if lesson.starts is None:
-        cuts, groups = [0, count], [[*pause, *(c for word in sounds for c in word), *pause]]
+        cuts, groups = [0, count], [[*pause, *itertools.chain.from_iterable(said)]]
     else:
         kept = range(0, len(ways), APART)
         cuts = [0, *(min(count, max(0, round(lesson.starts[k] / STEP))) for k in kept), count]
         cuts = np.maximum.accumulate(cuts).tolist()
-        groups = [pause, *([c for word in sounds[k : k + APART] for c in word] for k in kept)]
-        groups[-1] = [*groups[-1], *pause]
+        groups = [pause, *([*itertools.chain.from_iterable(said[k : k + APART])] for k in kept)]
     found = np.zeros(count, np.intp)
     for (low, high), group in zip(itertools.pairwise(cuts), groups, strict=True):
         width = high - low
         found[low:high] = np.array(group)[np.arange(width) * len(group) // max(1, width)]
     # What may be anything teaches nothing: it counts as silence at first.
-    found[found >= PARTS * (len(head.card.sounds) + 1)] = 0
+    found[found >= class_count(len(head.card.sounds))] = 0
     return found
 
 
-def _emitted(likelihood: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
-    """Likelihoods of the states of a graph; a word that cannot be spelled may be any sound."""
-    anything = np.repeat(likelihood[:, PARTS:].max(1, keepdims=True), PARTS, 1)
-    return np.concatenate([likelihood, anything], 1)[:, graph.classes]
+def _paths(
+    pupils: Sequence[_Pupil], mixtures: Mixtures, stay: NDArray[np.float32]
+) -> Iterator[tuple[_Pupil, NDArray[np.intp], float]]:
+    """The best path of every pupil, and its score; those of equal length together."""
+    stays, by_length = stays_of(stay), sorted(pupils, key=lambda pupil: len(pupil.frames))
+    for low in range(0, len(by_length), TOGETHER):
+        some = by_length[low : low + TOGETHER]
+        likelihoods = (with_anything(mixtures.log_likelihood(pupil.frames)) for pupil in some)
+        emitted = [found[:, pupil.graph.classes] for found, pupil in zip(likelihoods, some, strict=True)]
+        yield from zip(some, *best_paths(emitted, [pupil.graph for pupil in some], stays), strict=True)
 
 
 def _score(pupils: Sequence[_Pupil], mixtures: Mixtures, stay: NDArray[np.float32]) -> float:
     """Mean log-likelihood of a frame on the best paths."""
-    stays, total = stays_of(stay), 0.0
-    for pupil in pupils:
-        total += best_path(_emitted(mixtures.log_likelihood(pupil.frames), pupil.graph), pupil.graph, stays)[1]
-    return total / sum(len(p.frames) for p in pupils)
+    return sum(total for _, _, total in _paths(pupils, mixtures, stay)) / sum(len(p.frames) for p in pupils)
 
 
-def _looks(mixtures: Mixtures) -> Callable[[_Pupil], NDArray[np.float32]]:
-    """Mixtures alone."""
-    return lambda pupil: mixtures.log_likelihood(pupil.frames)
-
-
-def _both(head: Head, pupil: _Pupil) -> NDArray[np.float32]:
-    """Mixtures with a small part of the classifier."""
-    scaled = head.classifier.log_likelihoods(pupil.lesson.states.astype(np.float32))
-    return head.mixtures.log_likelihood(pupil.frames) + MIXED * between(scaled, len(pupil.frames))
-
-
-def _aligned(
-    pupils: Sequence[_Pupil], likelihood: Callable[[_Pupil], NDArray[np.float32]], stay: NDArray[np.float32], count: int
-) -> NDArray[np.float32]:
+def _aligned(pupils: Sequence[_Pupil], mixtures: Mixtures, stay: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give every pupil the classes of its best path; how likely parts are to last, from all paths."""
-    stays = stays_of(stay)
+    count = len(stay)
     seen, left = np.ones(count), np.ones(count)
-    for pupil in pupils:
-        path, _ = best_path(_emitted(likelihood(pupil), pupil.graph), pupil.graph, stays)
+    for pupil, path, _ in _paths(pupils, mixtures, stay):
         classes = pupil.graph.classes[path]
         pupil.classes = np.where(classes < count, classes, 0)
         seen += np.bincount(pupil.classes, minlength=count)
@@ -198,6 +192,9 @@ def _aligned(
 
 
 def _classifier(pupils: Sequence[_Pupil], count: int) -> Classifier:
-    states = np.concatenate([p.lesson.states[: (len(p.classes) + 1) // 2] for p in pupils])
-    classes = np.concatenate([p.classes[::2][: len(p.lesson.states)] for p in pupils])
-    return teach_classifier(states, classes, count)
+    states, classes = [], []
+    for pupil in pupils:
+        whole = min(len(pupil.lesson.states), len(pupil.classes) // HALVES)
+        states.append(pupil.lesson.states[:whole])
+        classes.append(pupil.classes[: HALVES * whole].reshape(whole, HALVES))
+    return teach_classifier(np.concatenate(states), np.concatenate(classes), count)
