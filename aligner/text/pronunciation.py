@@ -67,8 +67,8 @@ def _beginning_with(letter: str) -> str:
     return lines[lines.find(f"\n{letter}") : lines.find("\n", lines.rfind(f"\n{letter}") + 1) + 1]
 
 
-def _entries(word: str) -> list[list[str]]:
-    """Ways to say a word with their stress, none where the dictionary lacks it.
+def entries(word: str) -> list[list[str]]:
+    """Ways to say an English word, with their stress, as the dictionary has them; none where it lacks the word.
 
     Read from its text as they are asked for: as a whole it would take a second and 70 MB.
     """
@@ -104,13 +104,13 @@ def _say_english(word: str) -> tuple[tuple[str, ...], ...]:
 
 def _looked_up(word: str) -> tuple[tuple[str, ...], ...]:
     """Ways to say one spoken word."""
-    found = _entries(word) or _entries(word.strip("'"))
+    found = entries(word) or entries(word.strip("'"))
     if found:
         return tuple(dict.fromkeys(tuple(phone.rstrip("012") for phone in way) for way in found))
     for suffix, sounds in _SUFFIXES:
         stem = word.removesuffix(suffix)
-        if stem != word and (_entries(stem) or _entries(stem + "e")):
-            return tuple((*way, *sounds) for way in _looked_up(stem if _entries(stem) else stem + "e"))
+        if stem != word and (entries(stem) or entries(stem + "e")):
+            return tuple((*way, *sounds) for way in _looked_up(stem if entries(stem) else stem + "e"))
     groups = _GRAPHEMES.findall(word)
     return (tuple(s for g in groups for s in (_GROUP_SOUNDS.get(g) or _LETTER_SOUNDS[g]).split()),)
 
