@@ -13,9 +13,12 @@ import soundfile
 from click.testing import CliRunner
 
 from aligner.core import Word
+from aligner.timing import habits
+from aligner.timing.head import HEADS, load
 from benchmarks.accuracy import measure, rival, table
 from benchmarks.calibration import Judged, across, area, report
 from benchmarks.contenders import ENCODER, RATE, Turn, clip, pieces, take_turns
+from benchmarks.habits import Timed, fitted
 from benchmarks.invented import Counts, count, ratio
 from benchmarks.joined import joined
 from benchmarks.mixtures import Mixture, level, mixtures, noise
@@ -207,3 +210,21 @@ def test_margins_are_judged_by_the_edges_that_they_hold() -> None:
     text = report(judged)
     assert "| as shipped | 90." in text or "| as shipped | 89." in text
     assert "| token probability | 0.500 |" in text
+
+
+def test_planted_habits_are_found_and_taken_off() -> None:
+    rng = np.random.default_rng(0)
+    head = load(HEADS / "tiny.en.safetensors")
+    late = rng.integers(-9, 9, (4, 5))
+    of_sounds = habits.table(head.card.sounds, late)
+    some = []
+    for speaker in "abc":
+        beside = rng.integers(0, len(head.card.sounds) + 1, (2000, 2, 2))
+        gold = np.sort(rng.uniform(0, 4000, (2000, 2)), 0)
+        away = rng.laplace(0, 0.004, gold.shape)
+        found = gold + of_sounds[beside[..., 0], beside[..., 1]] + away
+        some.append(Timed("planted", speaker, gold, found, beside, np.zeros(0, np.float32), 4000.0))
+    found_again = 1000 * fitted(head, some)
+    # What is common to all sounds before an edge may as well be common to all sounds after it.
+    for row, wanted in zip(found_again, late, strict=True):
+        np.testing.assert_allclose(row - row.mean(), wanted - wanted.mean(), atol=1.0)
