@@ -11,7 +11,7 @@ from typing import Any
 
 import aligner
 from aligner.audio.file import of_file
-from aligner.audio.level import SILENCE
+from aligner.audio.level import SILENCE, loudness
 from aligner.audio.read import SHORTEST_RECORDING, duration
 from aligner.audio.recording import Recording, of_audio
 from aligner.audio.sound import listen
@@ -136,16 +136,18 @@ def align_audio(
         raise InputError(f"{source.name} lasts {source.duration:.3f} s, too short to hold a word")
     if text is not None:
         _check_length(text, source, model)
-    heard = listen(source)
+    # How likely speech is costs a fifth of the encoder, and only recognition asks for it.
+    heard = listen(source) if text is None else None
+    levels = heard.levels if heard else loudness(source)
     doubted = "".join(f"; {doubt}" for doubt in source.doubts)
-    if not (heard.levels > SILENCE).any():
+    if not (levels > SILENCE).any():
         raise InputError(
             f"{source.name} is silent: no sound above {SILENCE:g} dB; check the file or the --channel{doubted}"
         )
-    if text is None:
+    if text is not None:
+        spoken = align_text(model, source, levels, text, settings, given)
+    elif heard is not None:
         spoken = recognise(model, source, heard, settings)
-    else:
-        spoken = align_text(model, source, heard, text, settings, given)
     if not spoken.words:
         raise InputError(f"no speech was recognised in {source.name}: check it, or give its words with --text{doubted}")
     segments = cues.ranges(given, [word.text for word in spoken.words], spoken.missing) if given else spoken.segments
@@ -154,8 +156,8 @@ def align_audio(
         segments, given = spoken.segments, ()
         doubts = (*doubts, "the cues of the transcript are not kept: its words cannot be told apart")
     spoken = replace(spoken, warnings=(*doubts, *spoken.warnings))
-    words = hugging(spoken.words, heard.levels, source.duration) if settings.pauses == "trim" else spoken.words
-    words = flagged(words, heard.levels)
+    words = hugging(spoken.words, levels, source.duration) if settings.pauses == "trim" else spoken.words
+    words = flagged(words, levels)
     if text is not None:
         words = spacing.as_written(words, text, spoken.missing)
     return Alignment(

@@ -26,7 +26,7 @@ from aligner.segmentation.heard import hear
 from aligner.timing import habits
 from aligner.timing.choice import head_of
 from aligner.timing.edges import hugging
-from aligner.timing.graph import best_path_and_entries, sounds_of_classes
+from aligner.timing.graph import best_paths, sounds_of_classes
 from aligner.timing.head import STEP, Head
 from aligner.timing.settings import Settings
 from aligner.timing.sounds import edges
@@ -79,7 +79,7 @@ def timed(model: SpeechModel, head: Head, utterance: Utterance, corpus: str) -> 
     evidence = heard.evidence.astype(np.float32)
     with patch.object(Head, "lateness", np.zeros((len(head.card.sounds) + 2,) * 2)):
         found = edges(head, evidence.copy(), heard.posteriors.astype(np.float32), words)
-    path, _, _ = best_path_and_entries(evidence[:, graph.classes], graph, head.stays)
+    (path,), _ = best_paths([evidence[:, graph.classes]], [graph], head.stays)
     sounds = np.pad(sounds_of_classes(graph.classes[path]), 1)
     owned = [np.flatnonzero(graph.words[path] == k)[[0, -1]] for k in range(len(words))]
     beside = [[sounds[[first, first + 1]], sounds[[last + 1, last + 2]]] for first, last in owned]

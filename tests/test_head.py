@@ -26,12 +26,11 @@ from aligner.timing.graph import (
     SILENT,
     Graph,
     Stays,
-    backward,
-    best_path_and_entries,
     best_paths,
     build,
     class_count,
     classes_of,
+    searched,
     sounds_of_classes,
 )
 from aligner.timing.habits import LATE, table
@@ -235,7 +234,7 @@ def test_the_best_path_is_the_best_of_all_paths(seed: int) -> None:
     graph, n_frames = small_graph(), 9
     stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
     emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
-    path, total, _ = best_path_and_entries(emitted, graph, stays)
+    (path,), (total,) = best_paths([emitted], [graph], stays)
     paths = every_path(graph, n_frames)
     assert len(paths) > 50
     best = max(paths, key=lambda one: score(one, emitted, graph, stays))
@@ -248,8 +247,7 @@ def test_what_an_edge_would_cost_is_the_best_of_all_paths_that_have_it_there() -
     graph, n_frames = small_graph(), 8
     stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
     emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
-    _, _, entered = best_path_and_entries(emitted, graph, stays)
-    through = entered + emitted + backward(emitted, graph, stays)
+    ((_, through),) = searched([emitted], [graph], stays)
     paths = every_path(graph, n_frames)
     for state, frame in ((int(np.flatnonzero(graph.words == 1)[0]), 4), (int(np.flatnonzero(graph.words == 1)[0]), 5)):
         through_here = [p for p in paths if p[frame] == state and p[frame - 1] != state]
@@ -257,12 +255,27 @@ def test_what_an_edge_would_cost_is_the_best_of_all_paths_that_have_it_there() -
         assert through[frame, state] == pytest.approx(wanted, abs=1e-3)
 
 
+def test_graphs_that_are_searched_together_give_what_each_gives_alone() -> None:
+    rng = np.random.default_rng(3)
+    graphs = [small_graph(), build([[(1, 2, 1), (2,)], [(2, 2), (1,), (1, 2)]]), build([[(1, 2, 1)]])]
+    counts = [30, 12, 5]  # the last has more sounds than frames
+    stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
+    emitted = [rng.normal(0, 2, (n, len(g.classes))).astype(np.float32) for n, g in zip(counts, graphs, strict=True)]
+    together = searched(emitted, graphs, stays)
+    assert together[2] is None
+    for own, graph, found in zip(emitted[:2], graphs[:2], together[:2], strict=True):
+        path, through = found
+        alone = searched([own], [graph], stays)[0]
+        np.testing.assert_array_equal(path, alone[0])
+        np.testing.assert_array_equal(path, best_paths([own], [graph], stays)[0][0])
+        np.testing.assert_allclose(through, alone[1], rtol=1e-5)
+
+
 def test_too_many_sounds_for_the_time_are_refused() -> None:
-    graph = build([[(1, 2, 1)]])
+    head = planted_head()
+    evidence, posteriors = np.zeros((5, head.classes), np.float32), np.zeros((3, 4), np.float32)
     with pytest.raises(InputError, match=r"more sounds than the 0\.05 s"):
-        best_path_and_entries(
-            np.zeros((5, len(graph.classes)), np.float32), graph, Stays.of(np.full(class_count(2), 0.5))
-        )
+        edges(head, evidence, posteriors, ["abc"])
 
 
 def test_paths_that_are_found_at_once_are_those_found_one_by_one() -> None:
@@ -275,7 +288,7 @@ def test_paths_that_are_found_at_once_are_those_found_one_by_one() -> None:
     ]
     paths, totals = best_paths(emitted, graphs, stays)
     for found, total, own, graph in zip(paths, totals, emitted, graphs, strict=True):
-        path, wanted, _ = best_path_and_entries(own, graph, stays)
+        (path,), (wanted,) = best_paths([own], [graph], stays)
         assert found.tolist() == path.tolist() and total == pytest.approx(wanted, rel=1e-5)
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "carrots.flac"
-HEAVY = ("transformers", "torchaudio", "torch._dynamo", "huggingface_hub", "sympy", "skimage", "matplotlib")
+HEAVY = (
+    "transformers", "torchaudio", "torch._dynamo", "huggingface_hub", "sympy", "skimage", "matplotlib",
+    "scipy", "dtw", "praatio", "pysubs2", "pympi", "distributed", "multiprocessing.pool", "num2words",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["given", "recognised"])

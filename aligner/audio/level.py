@@ -56,11 +56,9 @@ def active(
     width : float
         Seconds of the blocks that floor and peak are taken from, with half a block at either side.
     """
-    from scipy.ndimage import median_filter
-
     if not len(levels):
         return np.zeros(0, bool)
-    smooth = median_filter(levels, 5)
+    smooth = np.median(_around(levels, 5), 1)
     found: NDArray[np.bool_] = smooth > _gate(smooth, share, depth, width)
     return found
 
@@ -104,10 +102,14 @@ def quietest(levels: NDArray[np.float32], low: float, high: float, width: float 
     float
         Seconds.
     """
-    from scipy.ndimage import uniform_filter1d
-
     first, last = round(low / STEP), max(round(high / STEP), round(low / STEP) + 1)
     part = levels[first:last]
     if not len(part):
         return (low + high) / 2
-    return (first + int(uniform_filter1d(part, max(1, round(width / STEP))).argmin()) + 0.5) * STEP
+    return (first + int(_around(part, max(1, round(width / STEP))).mean(1).argmin()) + 0.5) * STEP
+
+
+def _around(levels: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """What lies around every frame, mirrored at the ends, as one row; scipy takes a tenth of torch's time to import."""
+    padded = np.pad(levels, (width // 2, width - 1 - width // 2), mode="symmetric")
+    return np.lib.stride_tricks.sliding_window_view(padded, width)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aligner.audio.level import STEP, active, longest_pause
 from aligner.audio.recording import Recording
-from aligner.audio.sound import Sound
+from aligner.audio.sound import listen
 from aligner.audio.speech import Region
 from aligner.core import Cue
 from aligner.errors import InputError
@@ -28,6 +28,7 @@ from aligner.segmentation.recognised import recognise
 from aligner.segmentation.script import Script, script_of
 from aligner.segmentation.sounded import align_by_sounds
 from aligner.timing.choice import head_of
+from aligner.timing.head import known
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window
 
@@ -38,7 +39,7 @@ SLOW, SPARE = 1.5, 1.0  # a text fills a window that lasts at most so many times
 def align_text(
     model: SpeechModel,
     source: Recording,
-    measured: Sound,
+    levels: NDArray[np.float32],
     text: str,
     settings: Settings,
     cues: Sequence[Cue] = (),
@@ -49,7 +50,8 @@ def align_text(
     ----------
     model : SpeechModel
     source : Recording
-    measured : Sound
+    levels : float32 array, shape (10 ms frames,)
+        From `aligner.audio.level.loudness`.
     text : str
     settings : Settings
     cues : sequence of Cue
@@ -60,24 +62,36 @@ def align_text(
     InputError
         No words in the text, or none of it found in the recording; hints beyond its end, or none where they are asked.
     """
-    whole = without_silence(active(measured.levels), source.duration)
-    window = model.encode(source.read(whole.start, whole.end)) if whole.duration <= model.window else None
-    language, probability = language_of(model, source, measured, settings, text, window)
+    whole = without_silence(active(levels), source.duration)
+    region = Region(0.0, source.duration) if _may_be_heard(model, settings) else whole
+    window = model.encode(source.read(region.start, region.end)) if region.duration <= model.window else None
+    language, probability = language_of(model, source, settings, text, window)
     doubt = unknown_script(text, model.languages, model.name) if settings.language is None else None
     hints = None
     if settings.hints is not None:
         if not cues:
             raise InputError("the transcript has no times that could be hints: leave --hints out")
         hints = Hints.of(cues, language, settings.hints, source.duration)
-    aligned = _in_language(model, source, measured, text, settings, language, whole, window, hints)
+    if _may_be_heard(model, settings) and (head := head_of(model, settings, language)) is not None:
+        aligned = align_by_sounds(model, head, source, levels, text, settings, language, window, hints)
+    else:
+        if region != whole and whole.duration <= model.window:
+            window = model.encode(source.read(whole.start, whole.end))
+        aligned = _by_attention(model, source, levels, text, settings, language, whole, window, hints)
     warnings = (*aligned.warnings, doubt) if doubt else aligned.warnings
     return replace(aligned, language_probability=probability, warnings=warnings)
 
 
-def _in_language(
+def _may_be_heard(model: SpeechModel, settings: Settings) -> bool:
+    """Whether a timing head alone times the words, if there is one for their language: it hears silence, too."""
+    alone = settings.timing in ("auto", "head") and not (settings.tokens or settings.saliency)
+    return alone and (settings.head is not None or settings.timing == "head" or known(model.fingerprint) is not None)
+
+
+def _by_attention(
     model: SpeechModel,
     source: Recording,
-    measured: Sound,
+    levels: NDArray[np.float32],
     text: str,
     settings: Settings,
     language: str,
@@ -86,12 +100,7 @@ def _in_language(
     hints: Hints | None,
 ) -> Aligned:
     """Align a text of a known language; `window` is the encoded `whole` recording, where that fits."""
-    levels = measured.levels
     sound = active(levels)
-    head = head_of(model, settings, language)
-    if head is not None and settings.timing != "both" and not (settings.tokens or settings.saliency):
-        first = window if whole.start == 0 else None
-        return align_by_sounds(model, head, source, measured, text, settings, language, first, hints)
     script = script_of(text, language)
     fits = window is not None and len(model.tokenize(text, settings.units, language)) <= model.max_tokens
     if window is not None and fits and _filled(whole, script, sound):
@@ -100,7 +109,7 @@ def _in_language(
     found: Sequence[Anchor] = ()
     if hints or not fits:
         told = replace(settings, language=language)
-        heard = recognise(model, source, measured, told).words
+        heard = recognise(model, source, listen(source), told).words
         if hints:
             found = hints.completed(hints.recognised(script, heard, language))
         else:

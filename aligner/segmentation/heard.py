@@ -5,10 +5,10 @@ What a head says of an hour takes hundreds of megabytes, so it is kept in a file
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Heard:
         )
 
 
-def hear(model: SpeechModel, head: Head, source: Recording, first: Encoded | None = None) -> Heard:
+def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | None = None) -> Heard:
     """Hear a recording.
 
     Parameters
@@ -56,34 +56,33 @@ def hear(model: SpeechModel, head: Head, source: Recording, first: Encoded | Non
     model : SpeechModel
     head : Head
     source : Recording
-    first : Encoded, optional
-        Its first window, where that is known already.
+    whole : Encoded, optional
+        All of it, where it fits a window and is known already.
     """
     n_states = max(1, -(-round(source.duration / STEP) // _STATES))
-    sounds = len(head.card.sounds) + 1
     evidence = _array((n_states * _STATES, head.classes), source.duration)
-    posteriors = _array((n_states, sounds), source.duration)
-    for number, (low, begin, end) in enumerate(_windows(source.duration, model.window)):
-        high = min(low + model.window, source.duration)
-        encoded = first if first is not None and not number else model.encode(source.read(low, high))
-        features, states = arrays_of(encoded)
-        offset, start = round(low / STEP) // _STATES, round(begin / STEP) // _STATES
-        stop = min(round(end / STEP) // _STATES, n_states) if end < source.duration else n_states
-        said = _fitted(head.evidence(features, states), _STATES * (stop - offset))
-        evidence[start * _STATES : stop * _STATES] = np.clip(said[(start - offset) * _STATES :], -6e4, 6e4)
-        posteriors[start:stop] = _fitted(head.sound_posteriors(states), stop - offset)[start - offset :]
+    posteriors = _array((n_states, len(head.card.sounds) + 1), source.duration)
+    for low, start, stop in _windows(n_states, round(model.window / STEP) // _STATES):
+        begin = low * _STATES * STEP
+        encoded = whole or model.encode(source.read(begin, min(begin + model.window, source.duration)))
+        energies, states = arrays_of(encoded)
+        said, sounds = head.evidence(energies, states), head.sound_posteriors(states)
+        said = _fitted(said, _STATES * (stop - low))[_STATES * (start - low) :]
+        evidence[_STATES * start : _STATES * stop] = np.clip(said, -6e4, 6e4)
+        posteriors[start:stop] = _fitted(sounds, stop - low)[start - low :]
     return Heard(evidence, posteriors)
 
 
-def _windows(duration: float, window: float) -> Iterator[tuple[float, float, float]]:
-    """Where each window begins, and what of it is used; the last one ends with the recording."""
-    begin = 0.0
-    while begin < duration:
-        low = min(max(0.0, begin - CONTEXT), max(0.0, duration - window))
-        low = math.ceil(round(low / (_STATES * STEP), 6)) * _STATES * STEP
-        end = duration if low + window >= duration - 1e-6 else low + window - CONTEXT
-        yield low, begin, end
-        begin = end
+def _windows(count: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """Where each window begins, and what of it is used, in encoder states.
+
+    As few windows as there can be with sound around each, evenly spread: what they overlap is sound around, too.
+    """
+    around = round(CONTEXT / STEP) // _STATES
+    number = 1 if count <= width else -(-(count - 2 * around) // (width - 2 * around))
+    lows = [k * (count - width) // max(1, number - 1) for k in range(number)]
+    joints = [(low + after + width) // 2 for low, after in pairwise(lows)]
+    yield from zip(lows, [0, *joints], [*joints, count], strict=True)
 
 
 def _fitted(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from aligner.audio.recording import Recording
-from aligner.audio.sound import Sound
+from aligner.audio.sound import listen
 from aligner.audio.speech import Region, speech_regions, windows
 from aligner.models import Encoded, SpeechModel
 from aligner.segmentation.loops import is_loop
@@ -92,7 +92,7 @@ def evidence(model: SpeechModel, window: Encoded, language: str, probability: fl
 
 
 def language_of(
-    model: SpeechModel, source: Recording, measured: Sound, settings: Settings, text: str, window: Encoded | None
+    model: SpeechModel, source: Recording, settings: Settings, text: str, window: Encoded | None
 ) -> tuple[str, float | None]:
     """Language of a recording with a transcript and its probability, which is None where nothing had to be found out.
 
@@ -100,7 +100,6 @@ def language_of(
     ----------
     model : SpeechModel
     source : Recording
-    measured : Sound
     settings : Settings
     text : str
         Its script counts as much as the sound.
@@ -113,6 +112,7 @@ def language_of(
         return model.languages[0], None
     if window is None:
         longest = model.window - FULL
+        measured = listen(source)
         first = windows(speech_regions(measured, settings.vad), measured.levels, longest)
         region = first[0] if first else Region(0.0, min(longest, source.duration))
         window = model.encode(source.read(region.start, region.end))

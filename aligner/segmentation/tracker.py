@@ -14,7 +14,11 @@ Young et al., "Token Passing: a Simple Conceptual Model for Connected Speech Rec
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+import tempfile
+import weakref
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +36,7 @@ OUTSIDE = 3.0  # cost of a frame of a word outside its bounds
 HURRY = 0.5  # cost of a sound that is passed over: it may be shorter than a frame
 BEHIND, AHEAD = 400, 1600  # sounds kept around the best one
 _SLIDE = 25  # frames between moves of that band
-_TIDY = 1500  # frames between clean-ups of the history
+_KEPT = 16 << 20  # bytes of history that are kept in memory
 _LEAST = -8.0  # log-probability below which nothing is told apart
 TOGETHER = 2  # encoder states to a frame
 
@@ -60,8 +64,8 @@ class Tracker:
     """Follow a text through the sounds of a recording, frame by frame, with memory that does not grow with its length.
 
     A Viterbi search over the sounds of all words, held to a band around its
-    best state. Every state carries a link to the record of the word that it
-    entered last, so no back-pointers are kept per frame. Between words lies a
+    best state. What led to every state of the band is kept as a few bits a
+    frame, in a file where they are many. Between words lies a
     filler state that takes pauses and speech that nobody wrote; fillers may
     skip words.
 
@@ -86,27 +90,26 @@ class Tracker:
         self.last = np.cumsum(lengths) - 1
         self.first = np.append(self.last - lengths + 1, len(self.labels))  # closed by a sentinel
         self.n_words = len(spellings)
-        # Sounds that can be reached from the last but one of the same word.
-        self.inner = np.arange(len(self.labels)) - np.repeat(self.first[:-1], lengths) >= 2
+        # What it costs to reach a sound from the last but one: more than anything from that of another word.
+        inner = np.arange(len(self.labels)) - np.repeat(self.first[:-1], lengths) >= 2
+        self.hurry = np.where(inner, -HURRY, -np.inf)
         self.bounds = None if bounds is None else np.repeat(bounds, lengths, 0).T
         before = np.append(0.0, np.cumsum(lengths + 1))
         self.skips, self.sentence_skips = SKIP * before, SKIP_SENTENCE * before  # cost of skipping all words before
         n_states, n_fillers = len(self.labels), self.n_words + 1
         self.score = np.full(n_states, -np.inf)
-        self.record = np.full(n_states, -1, np.int32)
         # A filler parts two sentences, or words of one; of those, after its first word or before its last.
         parts, opens, closes = (np.isin(np.arange(n_fillers) + shift, [-1, *ends]) for shift in (-1, -2, 0))
         self.place = np.select([parts, opens, closes], [0, 2, 3], 1)
         self.filler = np.full(n_fillers, -np.inf)
         self.filler[0] = 0.0
-        self.filler_record = np.full(n_fillers, -1, np.int32)
-        self.filler_since = np.zeros(n_fillers, np.int32)  # frame at which the word before it ended
-        self.frame = 0
         self.low, self.high = 0, 0  # words in the band, half-open
+        self.frame = 0
         self._slide()
-        # History records: which word, when it began, when the one before it ended, and the record before.
-        self.history = np.zeros((4, 1024), np.int32)
-        self.n_records = 0
+        # What led to every state, band after band: of an hour it takes 60 MB, so it may be put into a file.
+        self.blocks: list[tuple[int, int, int]] = []  # words of the band, from and to, and frames
+        self.history = tempfile.SpooledTemporaryFile(_KEPT)  # noqa: SIM115
+        weakref.finalize(self, self.history.close)
 
     def advance(self, log_posteriors: NDArray[np.float32]) -> None:
         """Take in more frames.
@@ -121,83 +124,61 @@ class Tracker:
         pauses = silent[:, None] - (0.0, PAUSING, OPENING, CLOSING)
         sounds = best[:, None] - (UNWRITTEN, WITHIN, WITHIN, WITHIN)
         gaps = np.maximum(pauses, sounds).astype(np.float64)
-        for scores, gap in zip(log_posteriors.astype(np.float64), gaps, strict=True):
-            self._step(scores, gap)
-            self.frame += 1
+        scores = log_posteriors.astype(np.float64)
+        while len(scores):
+            count = _SLIDE - self.frame % _SLIDE
+            self._follow(scores[:count], gaps[:count])
+            scores, gaps = scores[count:], gaps[count:]
             if self.frame % _SLIDE == 0:
                 self._slide()
-            if self.frame % _TIDY == 0:
-                self._tidy()
 
-    def _step(self, scores: NDArray[np.float64], gap: NDArray[np.float64]) -> None:
-        begin, stop = self.first[self.low], self.first[self.high]
-        state, record = self.score[begin:stop], self.record[begin:stop]
-        first, last = self.first[self.low : self.high] - begin, self.last[self.low : self.high] - begin
-        filler, filler_record = self.filler[self.low : self.high + 1], self.filler_record[self.low : self.high + 1]
-        since = self.filler_since[self.low : self.high + 1]
-
-        emission = scores[self.labels[begin:stop]]
+    def _follow(self, scores: NDArray[np.float64], gaps: NDArray[np.float64]) -> None:
+        """Take in frames without moving the band."""
+        band = slice(self.first[self.low], self.first[self.high])
+        state, filler = self.score[band], self.filler[self.low : self.high + 1]
+        first, last = (edges[self.low : self.high] - band.start for edges in (self.first, self.last))
+        hurry = self.hurry[band][2:]
+        parts = self._parts(self.low, self.high)
+        skips, sentence_skips = self.skips[self.low : self.high + 1], self.sentence_skips[self.low + parts]
+        emitted = scores[:, self.labels[band]]
         if self.bounds is not None:
-            earliest, latest = self.bounds[:, begin:stop]
-            emission -= OUTSIDE * ((self.frame < earliest) | (self.frame > latest))
-        advanced = np.empty_like(state)
-        advanced[1:] = state[:-1]
-        # A word is entered from the filler before it or straight from the end of the word before.
-        straight = np.append(-np.inf, state[last[:-1]])
-        from_filler = filler[:-1] >= straight
-        entry = np.where(from_filler, filler[:-1], straight)
-        advanced[first] = entry
-        # A sound may be shorter than a frame: it is passed over.
-        hurried = self.inner[begin:stop]
-        over = np.full_like(state, -np.inf)
-        over[2:] = state[:-2] - HURRY
-        quick = hurried & (over > advanced)
-        advanced = np.where(quick, over, advanced) + emission
-        stayed = state + emission
-        moved = advanced > stayed
+            at, (earliest, latest) = self.frame + np.arange(len(scores))[:, None], self.bounds[:, band]
+            emitted -= OUTSIDE * ((at < earliest) | (at > latest))
+        paused = gaps[:, self.place[self.low : self.high + 1]]
+        steps = _Steps.empty(len(scores), self._sizes(self.low, self.high))
+        advanced, over = np.empty_like(state), np.empty_like(hurry)
+        for k in range(len(scores)):
+            # A word is entered from the filler before it or straight from the end of the word before.
+            advanced[:1], advanced[1:] = -np.inf, state[:-1]
+            left, straight = state[last], advanced[first]
+            np.greater_equal(filler[:-1], straight, out=steps.from_filler[k])
+            advanced[first] = np.maximum(filler[:-1], straight)
+            # A sound may be shorter than a frame: it is passed over.
+            np.add(state[:-2], hurry, out=over)
+            np.greater(over, advanced[2:], out=steps.hurried[k, 2:])
+            np.maximum(advanced[2:], over, out=advanced[2:])
+            np.greater(advanced, state, out=steps.moved[k])
+            np.maximum(advanced, state, out=state)
+            state += emitted[k]
+            # The filler after a word: entered from its last sound, or kept, or reached by skipping words.
+            np.greater(left, filler[1:], out=steps.left[k])
+            np.maximum(left, filler[1:], out=filler[1:])
+            filler += paused[k]
+            past_sentences = _skipping(filler[parts], sentence_skips, steps.own_part[k])
+            filler[:] = _skipping(filler, skips, steps.own[k])
+            np.greater(past_sentences, filler[parts], out=steps.past[k])
+            filler[parts] = np.maximum(past_sentences, filler[parts])
+        self.frame += len(scores)
+        self.blocks.append((self.low, self.high, len(scores)))
+        self.history.write(steps.packed())
 
-        # The filler after a word: entered from its last character, or kept, or reached by skipping words.
-        left = state[last]
-        enters = left > filler[1:]
-        new_filler = filler.copy()
-        new_filler[1:] = np.maximum(left, filler[1:])
-        new_filler += gap[self.place[self.low : self.high + 1]]
-        new_filler_record, new_since = filler_record.copy(), since.copy()
-        new_filler_record[1:][enters] = record[last[enters]]
-        new_since[1:][enters] = self.frame
-        reached, source = _skipping(new_filler, self.skips[self.low : self.high + 1])
-        parts = self.parts
-        over, whence = _skipping(new_filler[parts], self.sentence_skips[self.low + parts])
-        cheaper = over > reached[parts]
-        reached[parts[cheaper]], source[parts[cheaper]] = over[cheaper], parts[whence[cheaper]]
+    def _parts(self, low: int, high: int) -> NDArray[np.intp]:
+        """Fillers of a band that part sentences."""
+        return np.flatnonzero(self.place[low : high + 1] == 0)
 
-        entering = np.flatnonzero(moved[first])
-        ids = self._add(
-            entering + self.low,
-            np.where(from_filler[entering], since[entering], self.frame),
-            np.where(from_filler[entering], filler_record[entering], record[last[entering - 1]]),
-        )
-        carried = np.empty_like(record)
-        carried[1:] = record[:-1]
-        carried[2:] = np.where(quick[2:], record[:-2], carried[2:])
-        carried[first[entering]] = ids
-        record[:] = np.where(moved, carried, record)
-        state[:] = np.where(moved, advanced, stayed)
-        filler[:] = reached
-        filler_record[:] = new_filler_record[source]
-        since[:] = new_since[source]
-
-    def _add(
-        self, words: NDArray[np.intp], previous_ends: NDArray[np.intp], previous: NDArray[np.int32]
-    ) -> NDArray[np.int32]:
-        count = len(words)
-        while self.n_records + count > self.history.shape[1]:
-            self.history = np.concatenate([self.history, np.zeros_like(self.history)], 1)
-        place = slice(self.n_records, self.n_records + count)
-        self.history[0, place], self.history[1, place] = words, self.frame
-        self.history[2, place], self.history[3, place] = previous_ends, previous
-        self.n_records += count
-        return np.arange(place.start, place.stop, dtype=np.int32)
+    def _sizes(self, low: int, high: int) -> tuple[int, int, int]:
+        """States, words and parts of a band."""
+        return int(self.first[high] - self.first[low]), high - low, len(self._parts(low, high))
 
     def _best(self) -> tuple[int, bool]:
         """Piece of the best state, and whether that state is the filler before it."""
@@ -217,31 +198,9 @@ class Tracker:
         self.score[: self.first[low]] = -np.inf
         self.filler[:low] = -np.inf
         self.low, self.high = low, high
-        self.parts = np.flatnonzero(self.place[low : high + 1] == 0)  # fillers of the band that part sentences
         top = max(self.score[self.first[low] : self.first[high]].max(), self.filler[low : high + 1].max())
         self.score -= top
         self.filler -= top
-
-    def _tidy(self) -> None:
-        """Forget the records that no state links to."""
-        begin, stop = self.first[self.low], self.first[self.high]
-        linked = np.concatenate([self.record[begin:stop], self.filler_record[self.low : self.high + 1]])
-        keep = np.zeros(self.n_records, bool)
-        front = np.unique(linked[linked >= 0])
-        while len(front):
-            keep[front] = True
-            front = np.unique(self.history[3, front])
-            front = front[front >= 0]
-            front = front[~keep[front]]
-        renamed = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # [-1] stays -1
-        kept = self.history[:, : self.n_records][:, keep]
-        kept[3] = renamed[kept[3]]
-        self.n_records = kept.shape[1]
-        self.history[:, : self.n_records] = kept
-        self.record, self.filler_record = (
-            np.where(links < len(renamed) - 1, renamed[np.minimum(links, len(renamed) - 1)], -1).astype(np.int32)
-            for links in (self.record, self.filler_record)
-        )
 
     def anchors(self, frame_duration: float) -> tuple[Anchor, ...]:
         """Words that were found, in order.
@@ -252,21 +211,108 @@ class Tracker:
             Seconds.
         """
         word, in_filler = self._best()
-        if in_filler:
-            link, end = int(self.filler_record[word]), int(self.filler_since[word])
-        else:
-            begin, stop = self.first[self.low], self.first[self.high]
-            link, end = int(self.record[begin + int(self.score[begin:stop].argmax())]), self.frame
+        begin, stop = self.first[self.low], self.first[self.high]
+        at = word if in_filler else int(begin + self.score[begin:stop].argmax())
+        frame = end = self.frame
         found: list[Anchor] = []
-        while link >= 0:
-            number, start, previous_end, previous = (int(v) for v in self.history[:, link])
-            found.append(Anchor(number, start * frame_duration, max(end, start + 1) * frame_duration))
-            link, end = previous, previous_end
+        for low, high, steps in self._backwards():
+            begin, parts = int(self.first[low]), self._parts(low, high)
+            for k in reversed(range(len(steps.moved))):
+                frame -= 1
+                if in_filler:
+                    at = low + steps.source(k, at - low, parts)
+                    if at > low and steps.left[k, at - low - 1]:
+                        at, end, in_filler = int(self.last[at - 1]), frame, False
+                elif steps.moved[k, at - begin]:
+                    word = int(np.searchsorted(self.last, at))
+                    if steps.hurried[k, at - begin]:
+                        at -= 2
+                    elif at > self.first[word]:
+                        at -= 1
+                    else:
+                        found.append(Anchor(word, frame * frame_duration, max(end, frame + 1) * frame_duration))
+                        in_filler = bool(steps.from_filler[k, word - low])
+                        at, end = (word, end) if in_filler else (at - 1, frame)
         return tuple(reversed(found))
 
+    def _backwards(self) -> Iterator[tuple[int, int, _Steps]]:
+        """Bands and what led to their states, the last first."""
+        place = self.history.seek(0, os.SEEK_END)
+        for low, high, count in reversed(self.blocks):
+            sizes = self._sizes(low, high)
+            length = _Steps.length(count, sizes)
+            place -= length
+            self.history.seek(place)
+            yield low, high, _Steps.unpacked(self.history.read(length), count, sizes)
+        self.history.seek(0, os.SEEK_END)
 
-def _skipping(scores: NDArray[np.float64], costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Best scores of fillers that earlier ones may reach, and from which; costs are of all words before each."""
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """How every state of a band was reached at each of some frames; bool arrays.
+
+    Attributes
+    ----------
+    table : shape (frames, all of the following)
+    moved, hurried : shape (frames, states)
+        From another state; from the last but one.
+    from_filler, left : shape (frames, words)
+        Where a word is entered, from the filler before it; where a filler is reached, from the word before it.
+    own : shape (frames, words + 1)
+        Fillers that no skipped word leads to.
+    own_part, past : shape (frames, parts)
+        The same among those that part sentences; those that a skipped sentence leads to.
+    """
+
+    table: NDArray[np.bool_]
+    moved: NDArray[np.bool_]
+    hurried: NDArray[np.bool_]
+    from_filler: NDArray[np.bool_]
+    left: NDArray[np.bool_]
+    own: NDArray[np.bool_]
+    own_part: NDArray[np.bool_]
+    past: NDArray[np.bool_]
+
+    @classmethod
+    def _of(cls, table: NDArray[np.bool_], sizes: tuple[int, int, int]) -> _Steps:
+        return cls(table, *np.split(table, np.cumsum(_widths(sizes))[:-1], axis=1))
+
+    @classmethod
+    def empty(cls, count: int, sizes: tuple[int, int, int]) -> _Steps:
+        return cls._of(np.zeros((count, sum(_widths(sizes))), bool), sizes)
+
+    @staticmethod
+    def length(count: int, sizes: tuple[int, int, int]) -> int:
+        """Bytes of `packed`."""
+        return -(-count * sum(_widths(sizes)) // 8)
+
+    def packed(self) -> bytes:
+        """Eight to a byte."""
+        return np.packbits(self.table).tobytes()
+
+    @classmethod
+    def unpacked(cls, packed: bytes, count: int, sizes: tuple[int, int, int]) -> _Steps:
+        width = sum(_widths(sizes))
+        bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=count * width)
+        return cls._of(bits.astype(bool).reshape(count, width), sizes)
+
+    def source(self, frame: int, filler: int, parts: NDArray[np.intp]) -> int:
+        """Filler from which a filler was reached by skipping words; itself where none were."""
+        part = int(np.searchsorted(parts, filler))
+        if part < len(parts) and parts[part] == filler and self.past[frame, part]:
+            return int(parts[np.flatnonzero(self.own_part[frame, : part + 1])[-1]])
+        return int(np.flatnonzero(self.own[frame, : filler + 1])[-1])
+
+
+def _widths(sizes: tuple[int, int, int]) -> list[int]:
+    states, words, parts = sizes
+    return [states, states, words, words, words + 1, parts, parts]
+
+
+def _skipping(scores: NDArray[np.float64], costs: NDArray[np.float64], own: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Best scores of fillers that earlier ones may reach, and which are best on their own; costs are of all before."""
     lifted = scores + costs
     best = np.maximum.accumulate(lifted)
-    return best - costs, np.maximum.accumulate(np.where(lifted >= best, np.arange(len(scores)), 0))
+    np.greater_equal(lifted, best, out=own)
+    found: NDArray[np.float64] = best - costs
+    return found

@@ -162,8 +162,8 @@ class Case:
     def sounds(self, head: Head) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Evidence of sounds every 10 ms, and their posteriors at every encoder state; see `Head`."""
         if head not in self._sounds:
-            features, states = arrays_of(self.encoded)
-            self._sounds[head] = head.evidence(features, states), head.sound_posteriors(states)
+            energies, states = arrays_of(self.encoded)
+            self._sounds[head] = head.evidence(energies, states), head.sound_posteriors(states)
         return self._sounds[head]
 
     def timed(self, evidence: TokenFrameMap, settings: Settings) -> TimedWords:

@@ -12,11 +12,10 @@ Davis and Mermelstein, "Comparison of Parametric Representations for Monosyllabi
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct, rfft
 
 RATE = 16_000  # Hz
 BANDS = 23
@@ -74,7 +73,7 @@ def bands(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = frames - frames.mean(1, keepdims=True)
     centred[:, 1:] -= _EMPHASIS * centred[:, :-1]
     centred[:, 0] *= 1 - _EMPHASIS
-    spectrum = rfft(centred * _window(), _SIZE, axis=1)
+    spectrum = np.fft.rfft(centred * _window(), _SIZE, axis=1)
     energy = (spectrum.real**2 + spectrum.imag**2) @ _filters()
     found: NDArray[np.float32] = np.log(np.maximum(energy, 1e-10 + energy.max() * 10 ** (-_DEPTH / 10)))
     return found.astype(np.float32)
@@ -95,12 +94,19 @@ def cepstra(energies: NDArray[np.float32]) -> NDArray[np.float32]:
     level = np.log(np.exp(energies).sum(1)) / _NATS
     quiet, loud = np.percentile(level, (5, 95))
     speech = level > quiet + _SPEECH * (loud - quiet)
-    lifter = 1 + _LIFTER / 2 * np.sin(np.pi * np.arange(1, COEFFICIENTS + 1) / _LIFTER)
-    found = dct(energies, type=2, norm="ortho", axis=1)[:, 1 : COEFFICIENTS + 1] * lifter
+    found = energies @ _cosines(energies.shape[1])
     found -= found[speech if speech.any() else slice(None)].mean(0)
     static = np.column_stack([np.maximum(level - loud, -_QUIETEST) / 4, found]).astype(np.float32)
     first = slopes(static)
     return np.concatenate([static, first, slopes(first)], 1)
+
+
+@cache
+def _cosines(bands: int) -> NDArray[np.float32]:
+    """From energies to cepstra: the orthonormal DCT-II without its constant, liftered; shape (bands, COEFFICIENTS)."""
+    order, band = np.arange(1, COEFFICIENTS + 1), np.arange(bands)[:, None] + 0.5
+    lifter = 1 + _LIFTER / 2 * np.sin(np.pi * order / _LIFTER)
+    return (np.sqrt(2 / bands) * np.cos(np.pi * order * band / bands) * lifter).astype(np.float32)
 
 
 def slopes(values: NDArray[np.float32]) -> NDArray[np.float32]:

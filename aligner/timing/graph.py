@@ -18,8 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.errors import InputError
-
 PARTS = 3  # classes of a sound: its beginning, middle and end
 SILENT = 5  # classes of silence: its beginning, three in any order, its end
 SILENCE = 0  # the sound that is none
@@ -198,12 +196,24 @@ def forward(
     return scores, came, entered
 
 
-def backward(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> NDArray[np.float32]:
-    """Score of the best way on from every state at every frame, its own emission left out; shape (frames, states)."""
+def backward(
+    emitted: NDArray[np.float32],
+    graph: Graph,
+    stays: Stays,
+    ends: Sequence[tuple[int, NDArray[np.intp]]] | None = None,
+) -> NDArray[np.float32]:
+    """Score of the best way on from every state at every frame, its own emission left out; shape (frames, states).
+
+    Where `ends` are given, ways end there: at a frame, with some states.
+    """
     n_frames, n_states = emitted.shape
     _, out = _costs(graph, stays)
     scores = np.full((n_frames, n_states), -np.inf, np.float32)
-    scores[-1, graph.last] = 0.0
+    closing: dict[int, list[NDArray[np.intp]]] = {}
+    for frame, states in ends or [(n_frames - 1, graph.last)]:
+        closing.setdefault(frame, []).append(states)
+    for states in closing.get(n_frames - 1, ()):
+        scores[-1, states] = 0.0
     single, many = graph.after[:, 1], np.flatnonzero(graph.open_after.sum(1) > 2)
     others, costs = graph.after[many, 1:], out[many, 1:]
     for frame in range(n_frames - 2, -1, -1):
@@ -211,6 +221,8 @@ def backward(emitted: NDArray[np.float32], graph: Graph, stays: Stays) -> NDArra
         moves = later[single] + out[:, 1]
         moves[many] = (later[others] + costs).max(1)
         np.maximum(later + out[:, 0], moves, out=scores[frame])
+        for states in closing.get(frame, ()):
+            scores[frame, states] = 0.0
     return scores
 
 
@@ -233,10 +245,7 @@ def best_paths(
         State of every frame, and the score of each path.
     """
     bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
-    together = np.zeros((max(map(len, emitted)), bounds[-1]), np.float32)
-    for own, low, high in zip(emitted, bounds, bounds[1:], strict=False):
-        together[: len(own), low:high] = own
-    scores, came, _ = forward(together, _side_by_side(graphs, bounds), stays)
+    scores, came, _ = forward(_joined(emitted, bounds), _side_by_side(graphs, bounds), stays)
     paths, totals = [], []
     for own, graph, low, high in zip(emitted, graphs, bounds, bounds[1:], strict=False):
         ends = scores[len(own) - 1, low:high]
@@ -244,6 +253,14 @@ def best_paths(
         totals.append(float(ends[last]))
         paths.append(_traced(last, came[: len(own), low:high], graph))
     return paths, totals
+
+
+def _joined(emitted: Sequence[NDArray[np.float32]], bounds: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Log-likelihoods of states side by side; frames that a graph does not have are zeros."""
+    together = np.zeros((max(map(len, emitted)), bounds[-1]), np.float32)
+    for own, low, high in zip(emitted, bounds, bounds[1:], strict=False):
+        together[: len(own), low:high] = own
+    return together
 
 
 def _side_by_side(graphs: Sequence[Graph], bounds: NDArray[np.intp]) -> Graph:
@@ -275,33 +292,41 @@ def _traced(state: int, came: NDArray[np.int8], graph: Graph) -> NDArray[np.intp
     return path
 
 
-def best_path_and_entries(
-    emitted: NDArray[np.float32], graph: Graph, stays: Stays
-) -> tuple[NDArray[np.intp], float, NDArray[np.float32]]:
-    """The most likely way through a graph, and how well every state is entered at every frame.
+def searched(
+    emitted: Sequence[NDArray[np.float32]], graphs: Sequence[Graph], stays: Stays
+) -> list[tuple[NDArray[np.intp], NDArray[np.float32]] | None]:
+    """The most likely ways through several graphs at once, and what every other way would score.
 
     Parameters
     ----------
-    emitted : float32 array, shape (frames, states)
-    graph : Graph
+    emitted : sequence of float32 arrays, shapes (frames, states)
+        Log-likelihood of each state of each graph, at each frame.
+    graphs : sequence of Graph
     stays : Stays
 
     Returns
     -------
-    (int array, shape (frames,), float, float32 array, shape (frames, states))
-        State of every frame, the score of the path, and the last of what `forward` finds.
-
-    Raises
-    ------
-    InputError
-        Fewer frames than the shortest way has states.
+    list of (int array, float32 array) or None
+        State of every frame; score of the best way that enters each state at each frame, shape (frames, states).
+        None where there are fewer frames than the shortest way has states.
     """
-    scores, came, entered = forward(emitted, graph, stays)
-    state = int(graph.last[scores[-1, graph.last].argmax()])
-    total = float(scores[-1, state])
-    if not np.isfinite(total):
-        raise InputError(
-            f"the transcript has more sounds than the {len(emitted) / 100:.2f} s of audio can hold: "
-            "is it the right transcript?"
-        )
-    return _traced(state, came, graph), total, entered
+    bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
+    together, joint = _joined(emitted, bounds), _side_by_side(graphs, bounds)
+    scores, came, through = forward(together, joint, stays)
+    ends = [(len(own) - 1, graph.last + low) for own, graph, low in zip(emitted, graphs, bounds, strict=False)]
+    through += backward(together, joint, stays, ends)
+    through += together
+    found: list[tuple[NDArray[np.intp], NDArray[np.float32]] | None] = []
+    for graph, (end, last), low, high in zip(graphs, ends, bounds, bounds[1:], strict=False):
+        best = int(last[scores[end, last].argmax()])
+        whole = np.isfinite(scores[end, best])
+        path = _traced(best - low, came[: end + 1, low:high], graph) if whole else None
+        found.append(None if path is None else (path, through[: end + 1, low:high]))
+    return found
+
+
+def too_many_sounds(frames: int) -> str:
+    """A sentence about a text that does not fit some frames."""
+    return (
+        f"the transcript has more sounds than the {frames / 100:.2f} s of audio can hold: is it the right transcript?"
+    )

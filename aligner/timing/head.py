@@ -219,6 +219,14 @@ class Head:
             )
 
 
+def _of_sounds(log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-probability of sounds from that of their parts."""
+    parts = log_posteriors.reshape(len(log_posteriors), -1, PARTS)
+    top = parts.max(2)
+    found: NDArray[np.float32] = top + np.log(np.exp(parts - top[..., None]).sum(2))
+    return found
+
+
 def stays_of(stay: NDArray[np.float32]) -> Stays:
     """How likely parts are to last, those of anything that sounds added; `stay` has shape (classes,)."""
     return Stays.of(np.append(stay, np.full(PARTS, 0.8, np.float32)))

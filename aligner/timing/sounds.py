@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.core import TokenFrameMap, Tokens, Word
-from aligner.timing.graph import Graph, backward, best_path_and_entries, sounds_of_classes
+from aligner.errors import InputError
+from aligner.timing.graph import Graph, searched, sounds_of_classes, too_many_sounds
 from aligner.timing.head import STEP, Head
 from aligner.timing.words import TimedWords, repair
 
@@ -70,18 +71,12 @@ class Edges:
         )
 
 
-def edges(
-    head: Head,
-    evidence: NDArray[np.float32],
-    posteriors: NDArray[np.float32],
-    words: Sequence[str],
-    held: NDArray[np.float32] | None = None,
-) -> Edges:
-    """Times of the words of a stretch.
+@dataclass(frozen=True, eq=False)
+class Said:
+    """A stretch of sound and what is said in it.
 
-    Parameters
+    Attributes
     ----------
-    head : Head
     evidence : float32 array, shape (frames, classes)
         From `Head.evidence`.
     posteriors : float32 array, shape (encoder frames, sounds + 1)
@@ -90,36 +85,70 @@ def edges(
         As they are written.
     held : float32 array, shape (words, frames), optional
         Further evidence for each word at each frame, from `word_evidence`.
+    """
+
+    evidence: NDArray[np.float32]
+    posteriors: NDArray[np.float32]
+    words: Sequence[str]
+    held: NDArray[np.float32] | None = None
+
+
+def edges(
+    head: Head,
+    evidence: NDArray[np.float32],
+    posteriors: NDArray[np.float32],
+    words: Sequence[str],
+    held: NDArray[np.float32] | None = None,
+) -> Edges:
+    """Times of the words of a stretch; see `Said`.
 
     Raises
     ------
     InputError
         More sounds than the audio can hold.
     """
-    graph = head.graph(words)
-    emitted = evidence[:, graph.classes]
-    if held is not None:
-        spoken = graph.words >= 0
-        emitted[:, spoken] += held[graph.words[spoken]].T
-    path, _, entered = best_path_and_entries(emitted, graph, head.stays)
-    through = entered + emitted + backward(emitted, graph, head.stays)
+    (found,) = edges_of(head, [Said(evidence, posteriors, words, held)])
+    if found is None:
+        raise InputError(too_many_sounds(len(evidence)))
+    return found
+
+
+def edges_of(head: Head, stretches: Sequence[Said]) -> list[Edges | None]:
+    """Times of the words of several stretches, together, which costs less; None where there are too many sounds."""
+    graphs, emitted = [], []
+    for said in stretches:
+        graph = head.graph(said.words)
+        own = said.evidence[:, graph.classes]
+        if said.held is not None:
+            spoken = graph.words >= 0
+            own[:, spoken] += said.held[graph.words[spoken]].T
+        graphs.append(graph)
+        emitted.append(own)
+    ways = searched(emitted, graphs, head.stays)
+    return [
+        None if way is None else _edges(head, graph, *way, said)
+        for graph, way, said in zip(graphs, ways, stretches, strict=True)
+    ]
+
+
+def _edges(head: Head, graph: Graph, path: NDArray[np.intp], through: NDArray[np.float32], said: Said) -> Edges:
     owners = graph.words[path]
     found = _Found(graph, through)
-    n_frames = len(path)
-    start, end = np.zeros(len(words)), np.full(len(words), n_frames - 0.5)
-    reach = np.zeros((2, len(words)))
-    late = np.zeros((2, len(words)))
+    n_frames, count = len(path), len(said.words)
+    start, end = np.zeros(count), np.full(count, n_frames - 0.5)
+    reach = np.zeros((2, count))
+    late = np.zeros((2, count))
     sounds = np.pad(sounds_of_classes(graph.classes[path]), 1)  # nobody speaks before and after
-    for k in range(len(words)):
+    for k in range(count):
         first, last = np.flatnonzero(owners == k)[[0, -1]]
         start[k], reach[0, k] = found.edge(found.entries(k), int(first))
         late[:, k] = head.lateness[sounds[first], sounds[first + 1]], head.lateness[sounds[last + 1], sounds[last + 2]]
         if last + 1 < n_frames and owners[last + 1] < 0:
             end[k], reach[1, k] = found.edge(found.pause_after(k), int(last) + 1)
-    for k in range(len(words) - 1):
+    for k in range(count - 1):
         if owners[np.flatnonzero(owners == k)[-1] + 1] >= 0:
             end[k], reach[1, k] = start[k + 1], reach[0, k + 1]
-    heard = _heard(graph, path, owners, posteriors, len(words))
+    heard = _heard(graph, path, owners, said.posteriors, count)
     margin = np.hypot(*reach) * STEP
     start, end = np.maximum((start - 0.5) * STEP - late[0], 0), np.maximum((end - 0.5) * STEP - late[1], 0)
     return Edges(start, end, heard, margin)
