@@ -193,7 +193,7 @@ def run(plan: Plan, options: dict[str, Any]) -> int:
             rows = dict(_finished(plan)) if options["resume"] else {}
             waiting = [job for job in plan.jobs if job.name not in rows]
             with _progress(console, len(plan.jobs), len(rows)) as step:
-                for job, row in _rows(plan, waiting, options["jobs"]):
+                for job, row in _rows(plan, waiting, options["jobs"], options["cluster"]):
                     rows[job.name] = row
                     if row.status == "done":
                         record.add(job, row)
@@ -201,6 +201,8 @@ def run(plan: Plan, options: dict[str, Any]) -> int:
                         style = "red" if row.status != "done" else ""
                         console.print(row.message, style=style, markup=False, soft_wrap=True)
                     step()
+            if options["cluster"] is not None:
+                journal.remove_leftovers(plan)  # of workers that were lost
             ordered = [rows[job.name] for job in plan.jobs]
             journal.close(plan, ordered)
     except StorageError as error:
@@ -235,8 +237,14 @@ def _progress(console: Any, total: int, done: int) -> Iterator[Any]:
         yield lambda: progress.advance(task)
 
 
-def _rows(plan: Plan, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
+def _rows(plan: Plan, jobs: Sequence[Job], workers: int, cluster: str | None) -> Iterator[tuple[Job, Row]]:
     """Results as they come."""
+    alone = replace(plan, jobs=())  # what a worker needs to know
+    if cluster is not None:
+        from aligner.command.cluster import rows
+
+        yield from rows(alone, jobs, cluster, _process)
+        return
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
             yield job, _process(plan, job)
@@ -250,7 +258,7 @@ def _rows(plan: Plan, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, 
     )
     open_jobs = {job.name: job for job in jobs}
     try:
-        futures = {pool.submit(_process, plan, job): job for job in jobs}
+        futures = {pool.submit(_process, alone, job): job for job in jobs}
         for future in as_completed(futures):
             row = future.result()
             yield open_jobs.pop(futures[future].name), row

@@ -225,6 +225,11 @@ Examples:
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Recordings aligned at the same time."
 )
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Scheduler of a Dask cluster whose workers align the recordings, such as tcp://10.0.0.5:8786.",
+)
 @click.option("--resume", is_flag=True, help="Keep what an earlier, interrupted run finished.")
 @click.option(
     "--plugin",
@@ -284,7 +289,9 @@ def _run(audio: tuple[str, ...], manifest: str | None, options: dict[str, Any]) 
 
     plugins.load(options["plugins"])
     planned = plan(audio, manifest, options)
-    if len(planned.jobs) == 1 and not planned.many:
+    if options["cluster"] is not None and (options["jobs"] > 1 or planned.to_stdout):
+        raise SettingError("--cluster writes into a folder, with the workers that it has: leave --jobs and -o - out")
+    if len(planned.jobs) == 1 and not planned.many and options["cluster"] is None:
         _single(planned, planned.jobs[0], options)
         return 0
     from aligner.command import batch

@@ -77,7 +77,7 @@ def opened(plan: Plan, resume: bool) -> Iterator[Journal]:
                 raise OutputError(f"another run is writing to {plan.folder}: wait for it, or choose another -o")
             if not resume:
                 handle.truncate(0)
-            _remove_leftovers(plan)
+            remove_leftovers(plan)
             yield Journal(handle)
 
 
@@ -167,7 +167,8 @@ def _row(entry: dict[str, Any]) -> Row | None:
         return None
 
 
-def _remove_leftovers(plan: Plan) -> None:
+def remove_leftovers(plan: Plan) -> None:
+    """Remove what workers were writing when they ended."""
     for folder in {path.parent for job in plan.jobs for _, path in outputs(plan, job)} | {plan.folder}:
         if folder.is_dir():
             for path in folder.iterdir():
