@@ -21,6 +21,8 @@ from aligner.pipeline import align_audio
 from aligner.timing.settings import choose
 from benchmarks.contenders import clip, machine
 
+ARCHIVE = 100_000  # hours
+
 
 def windows(audio: Audio, window: float) -> list[Audio]:
     """A recording in as few windows as it fits, one after another."""
@@ -70,14 +72,18 @@ def main(models: str, seconds: str, rounds: int) -> None:
     """Print CPU seconds of the encoder and of aligning a given text, float32 on one thread."""
     click.echo(f"{machine()}\nfloat32, one thread, median of {rounds} rounds\n")
     click.echo("| model | audio, s | encoder alone, CPU s | given text, CPU s | ratio |\n|---|---|---|---|---|")
+    archive: list[str] = []
     try:
         for name in models.split(","):
             model = load_model(name, threads=1)
             for length in seconds.split(","):
                 encoder, whole, ratio = compare(model, float(length), rounds)
                 click.echo(f"| {name} | {length} | {encoder:.2f} | {whole:.2f} | {ratio:.2f} |")
+                days = ARCHIVE * whole / float(length) / 24
+                archive.append(f"{name}, {length} s: {ARCHIVE:,} hours take {days:.0f} days of one core")
     except AlignerError as error:
         raise click.ClickException(str(error)) from error
+    click.echo("\n" + "\n".join(archive))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from aligner.audio.recording import Recording
 from aligner.models import Encoded, SpeechModel
 from aligner.timing.head import STEP, Head, arrays_of
 
-CONTEXT = 1.0  # seconds at either side of a window that the encoder hears and nobody asks about
+CONTEXT = 0.5  # seconds at either side of a window, at least, that the encoder hears and nobody asks about
 _STATES = 2  # frames of evidence to an encoder state
 _KEPT = 300.0  # seconds that are kept in memory
 
