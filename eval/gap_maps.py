@@ -69,6 +69,11 @@ class Maps:
                 int(held["masks"]),
             )
 
+    def all_of(self, k: int, methods: Sequence[str]) -> dict[str, SaliencyMap]:
+        """The maps that an utterance has, by method."""
+        found = {method: self.get(method, k) for method in methods}
+        return {method: one for method, one in found.items() if one is not None}
+
     def put(self, method: str, k: int, found: SaliencyMap) -> None:
         """Keep a map."""
         path = self._path(method, k)

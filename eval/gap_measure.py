@@ -1,7 +1,8 @@
-"""What the gap study measures of one utterance: times from attention and saliency, and how far the two agree.
+"""What the gap study measures of one utterance: times from attention, saliency and head, and how far they agree.
 
-All sources of times share the path finder and the pause rule of the default
-preset, so that they differ in their evidence only.
+All maps share the path finder, the pause rule and the form in which `align`
+reads attention, logarithms, so that they differ in their evidence only. The
+timing head reads the encoder and has a path of its own.
 """
 
 from __future__ import annotations
@@ -14,21 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner import saliency
-from aligner.core import AttentionMap, TokenFrameMap, Tokens
+from aligner.core import AttentionMap, SaliencyMap, TokenFrameMap, Tokens
 from aligner.errors import InputError
 from aligner.metrics.saliency import correlation
-from aligner.models.base import hears_spectrogram
-from aligner.timing.aggregation import Aggregation, norm_score
-from aligner.timing.settings import Settings
+from aligner.timing.aggregation import norm_score
+from aligner.timing.choice import head_of
+from aligner.timing.settings import ATTENTION, Settings
 from eval.baselines import uniform_times
 from eval.cases import named, open_case
 from eval.manifest import Utterance
 
-SETTINGS = Settings(Aggregation(), shift=0.0, timing="attention", confidence=False)
+SETTINGS = Settings(shift=0.0, timing="attention", confidence=False)
+LINEAR = replace(ATTENTION, steps=tuple(step for step in ATTENTION.steps if step != "log"))
 TOP = 4  # heads in each choice of heads
+FLOOR = 1e-3  # share of a row that a frame without evidence is taken to have
 DECIMALS = 5
 
 Head = tuple[int, int]
+Floats = NDArray[np.float64]
+
+
+def unit(record: Mapping[str, Any]) -> str:
+    """What is resampled and left out: the speaker, or the utterance where unknown."""
+    return str(record["speaker"] or record["id"])
 
 
 class Measured:
@@ -46,7 +55,7 @@ class Measured:
     """
 
     def __init__(self, model: Any, utterance: Utterance) -> None:
-        self.utterance = utterance
+        self.model, self.utterance = model, utterance
         self.case = open_case(model, utterance)
         with named(utterance):
             self.tokens: Tokens = self.case.tokens(SETTINGS.units)
@@ -60,18 +69,21 @@ class Measured:
 
     def times(self, evidence: TokenFrameMap) -> list[tuple[float, float]]:
         """Onset and offset of each word in seconds."""
-        words = self.case.timed(evidence, SETTINGS).words
-        return [(round(w.start, DECIMALS), round(w.end, DECIMALS)) for w in words]
+        return _pairs(self.case.timed(evidence, SETTINGS).words)
 
-    def errors(self, times: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-        """Absolute onset and offset errors in seconds, shape (words, 2)."""
+    def error(self, times: Sequence[tuple[float, float]]) -> float:
+        """Mean absolute error of onsets and offsets, in seconds."""
         reference = np.array([(w.start, w.end) for w in self.utterance.words])
-        return np.abs(np.array(times) - reference)
+        return float(np.abs(np.array(times) - reference).mean())
 
     def mean_of(self, heads: Sequence[Head]) -> TokenFrameMap:
         """Mean attention of some heads."""
         layers, columns = np.array(heads).T
         return TokenFrameMap(self.weights[layers, columns].mean(0), self.attention.frame_duration)
+
+    def evidence_of(self, heads: Sequence[Head]) -> TokenFrameMap:
+        """The same in the form in which attention is aligned."""
+        return as_evidence(self.mean_of(heads).values, self.attention.frame_duration)
 
     @property
     def heads(self) -> list[Head]:
@@ -79,92 +91,95 @@ class Measured:
         return [(layer, head) for layer, head in np.ndindex(*self.weights.shape[:2])]
 
     def groups_of_heads(self) -> dict[str, list[Head]]:
-        """Head sets of the paper's tables: single heads, layers, last layers, all."""
+        """Head sets of the paper's tables: single heads, layers, last layers, all; and the checkpoint's own list."""
         n_layers, n_heads = self.weights.shape[:2]
         found = {f"head {layer}.{head}": [(layer, head)] for layer, head in self.heads}
         for layer in range(n_layers):
             found[f"layer {layer}"] = [(layer, head) for head in range(n_heads)]
         for count in range(2, n_layers):
-            found[f"last {count}"] = [pair for pair in self.heads if pair[0] >= n_layers - count]
-        found["all"] = self.heads
+            found[f"last {count} layers"] = [pair for pair in self.heads if pair[0] >= n_layers - count]
+        found["all layers"] = self.heads
+        if self.model.alignment_heads:
+            found["OpenAI's heads"] = list(self.model.alignment_heads)
         return found
 
+    def by_the_head(self, timing: str) -> tuple[Any, ...]:
+        """Words of the checkpoint's timing head; none where it has none."""
+        settings = replace(SETTINGS, timing=timing)
+        if head_of(self.model, replace(settings, timing="auto"), self.case.language) is None:
+            return ()
+        return self.case.words(settings).words
 
-def measure(
-    model: Any, utterance: Utterance, methods: Sequence[str], masks: Mapping[str, int | None], seed: int = 0
-) -> dict[str, Any]:
+
+def _pairs(words: Sequence[Any]) -> list[tuple[float, float]]:
+    return [(round(w.start, DECIMALS), round(w.end, DECIMALS)) for w in words]
+
+
+def as_evidence(values: Floats, step: float) -> TokenFrameMap:
+    """Logarithms of rows that sum to 1."""
+    rows = values / np.maximum(values.sum(1, keepdims=True), 1e-12)
+    return TokenFrameMap(np.log(rows + FLOOR), step)
+
+
+def measure(case: Measured, maps: Mapping[str, SaliencyMap]) -> dict[str, Any]:
     """The record of an utterance, JSON-serialisable.
 
     Parameters
     ----------
-    model : SpeechModel
-    utterance : Utterance
-    methods : sequence of str
-        Saliency methods, the first of which chooses heads.
-    masks : mapping of str to int or None
-        Random masks of each method.
-    seed : int
-
-    Raises
-    ------
-    InputError
-        See `Measured`.
+    case : Measured
+    maps : mapping of str to SaliencyMap
+        Its saliency, by method.
     """
-    case = Measured(model, utterance)
-    tokens = case.tokens
-    step, frames = case.attention.frame_duration, case.attention.frames
-    default = case.case.evidence(SETTINGS)
-    sources = {"attention": default}
+    utterance = case.utterance
+    tokens, step, frames = case.tokens, case.attention.frame_duration, case.attention.frames
     groups = case.groups_of_heads()
-    maps = {name: case.mean_of(heads) for name, heads in groups.items()}
+    head_maps = {name: case.mean_of(heads) for name, heads in groups.items()}
+    plain = case.case.evidence(replace(SETTINGS, aggregation=LINEAR))
+    rows = plain.values / np.maximum(plain.values.sum(1, keepdims=True), 1e-12)
+    sources = {"attention": case.case.evidence(SETTINGS)}
+    last, upper = len(case.weights) - 1, [pair for pair in case.heads if pair[0] >= len(case.weights) // 2]
+    for name, heads in groups.items():
+        if (name == f"layer {last}" or name.split()[0] not in ("head", "layer")) and heads != upper:
+            sources[f"attention, {name}"] = case.evidence_of(heads)
     found: dict[str, Any] = {}
-    for method in methods:
-        # A map that has not converged is part of the record, so no threshold is asked for.
-        result = saliency.compute(
-            model, case.case.encoded, tokens, method, masks.get(method), seed, case.case.language, threshold=0
-        )
-        pooled = saliency.pool(result, step, frames)
-        own = saliency.evidence(result, step, frames, log=method.startswith("gradient"))
-        rows = default.values / np.maximum(default.values.sum(1, keepdims=True), 1e-12)
-        sources[method] = own
-        sources[f"attention + {method}"] = TokenFrameMap((rows + own.values) / 2, step)
-        sources[f"attention * {method}"] = TokenFrameMap(np.sqrt(np.maximum(rows, 0) * own.values), step)
-        whole = correlation(default.values, pooled.values)
+    for method, saliency_map in maps.items():
+        pooled = saliency.pool(saliency_map, step, frames)
+        own = saliency.evidence(saliency_map, step, frames, log=method.startswith("gradient")).values
+        sources[method] = as_evidence(own, step)
+        sources[f"attention + {method}"] = as_evidence(rows + own, step)
+        whole = correlation(plain.values, pooled.values)
         found[method] = {
-            "masks": result.masks,
-            "convergence": result.convergence,
+            "masks": saliency_map.masks,
+            "convergence": saliency_map.convergence,
             "pearson": whole.pearson,
             "spearman": whole.spearman,
-            "pearson_mean_pooled": correlation(
-                default.values, saliency.pool(result, step, frames, "mean").values
-            ).pearson,
-            "agreement": list(saliency.agreement(default, result, tokens)),
-            "maps": {name: correlation(m.values, pooled.values).pearson for name, m in maps.items()},
+            "agreement": list(saliency.agreement(plain, saliency_map, tokens)),
+            "maps": {name: correlation(m.values, pooled.values).pearson for name, m in head_maps.items()},
         }
-    first = found[methods[0]]["maps"]
-    by_agreement = sorted(case.heads, key=lambda h: -first[f"head {h[0]}.{h[1]}"])[:TOP]
-    norms = {h: norm_score(case.attention.probabilities(*h)) for h in case.heads}
-    sources[f"top {TOP} by agreement, per utterance"] = case.mean_of(by_agreement)
-    sources[f"top {TOP} by norm, per utterance"] = case.mean_of(sorted(case.heads, key=lambda h: -norms[h])[:TOP])
     times = {name: case.times(evidence) for name, evidence in sources.items()}
+    of_head, of_both = case.by_the_head("head"), case.by_the_head("both")
+    if of_head:
+        times |= {"head": _pairs(of_head), "head and attention": _pairs(of_both)}
     times["uniform"] = uniform_times([span.text for span in tokens.words], case.case.encoded.duration)
     return {
         "id": utterance.id,
         "speaker": utterance.speaker,
+        "frame_duration": step,
         "words": [[w.text, w.start, w.end] for w in utterance.words],
         "times": times,
         "saliency": found,
-        "factors": _factors(case),
-        "map_error": {name: float(case.errors(case.times(m)).mean()) for name, m in maps.items()},
-        "norm": {f"head {layer}.{head}": norms[layer, head] for layer, head in case.heads},
+        "factors": _factors(case, rows, of_head, times),
+        "map_error": {name: case.error(case.times(case.evidence_of(heads))) for name, heads in groups.items()},
+        "norm": {f"head {h[0]}.{h[1]}": norm_score(case.attention.probabilities(*h)) for h in case.heads},
     }
 
 
-def _factors(measured: Measured) -> dict[str, list[float]]:
-    """What else may go with a word's error: known before the gold (cost, entropy, probability) and from it."""
+def _factors(
+    measured: Measured, rows: Floats, of_head: Sequence[Any], times: Mapping[str, Sequence[tuple[float, float]]]
+) -> dict[str, list[float]]:
+    """What else may go with a word's error: known before the gold (cost, entropy, ...) and from it (pause)."""
     case, tokens, words = measured.case, measured.tokens, measured.utterance.words
     evidence, path = case.evidence(SETTINGS), case.path(SETTINGS)
-    rows = evidence.values / np.maximum(evidence.values.sum(1, keepdims=True), 1e-12)
     entropy = -(rows * np.log(np.maximum(rows, 1e-12))).sum(1)
     probabilities = case.probabilities(SETTINGS.units)
     found: dict[str, list[float]] = {
@@ -181,61 +196,8 @@ def _factors(measured: Measured) -> dict[str, list[float]]:
         found["probability"].append(float(probabilities[i]))
         found["entropy"].append(float(entropy[span.start : span.stop].mean()))
         found["cost"].append(-float(evidence.values[path.tokens[mine], path.frames[mine]].mean()))
+    if of_head:
+        apart = np.abs(np.array(times["head"]) - np.array(times["attention"])).max(1)
+        found["distance to the head"] = [float(d) for d in apart]
+        found["margin of the head"] = [float(word.margin or 0) for word in of_head]
     return found
-
-
-def deletion_areas(
-    model: Any, utterance: Utterance, methods: Sequence[str], masks: Mapping[str, int | None], seed: int = 0
-) -> dict[str, float]:
-    """Deletion area of the frame importance that attention and each saliency map give, and of a random order.
-
-    All masked versions are transcribed in one batch. Importance of a frame is
-    its mean over the tokens of the standardised map.
-    """
-    import torch
-
-    from aligner.metrics.saliency import STEPS, deletion, standardise
-
-    case = open_case(model, utterance)
-    attention, tokens = case.attention(SETTINGS.units), case.tokens(SETTINGS.units)
-    step, frames = attention.frame_duration, attention.frames
-    default = case.evidence(SETTINGS)
-    importance = {
-        "attention": standardise(default.values[:-1], 1).mean(0),
-        "random": np.random.default_rng(seed).random(frames),
-    }
-    for method in methods:
-        result = saliency.compute(
-            model, case.encoded, tokens, method, masks.get(method), seed, case.language, threshold=0
-        )
-        importance[method] = standardise(saliency.pool(result, step, frames).values[:-1], 1).mean(0)
-    keeps: list[NDArray[np.bool_]] = []
-
-    def collect(keep: NDArray[np.bool_]) -> float:
-        keeps.append(keep)
-        return 0.0
-
-    for scores in importance.values():
-        deletion(scores, collect)
-    hears, features = hears_spectrogram(model, "the deletion test"), case.encoded.features
-    ratio = round(step / hears.feature_duration)
-    shown = np.ones((len(keeps), len(features)), bool)
-    wide = np.repeat(np.array(keeps), ratio, axis=1)[:, : len(features)]
-    shown[:, : wide.shape[1]] = wide
-    errors: list[float] = []
-    with torch.inference_mode():
-        for start in range(0, len(keeps), STEPS):
-            keep = torch.from_numpy(shown[start : start + STEPS]).to(features.device)[..., None]
-            states = hears.encode_features(torch.where(keep, features, features.mean(0)))
-            heard = model.transcribe([replace(case.encoded, states=window) for window in states], case.language)
-            errors += [_word_error(utterance.text, transcription.text) for transcription in heard]
-    known = iter(errors)
-    return {name: deletion(scores, lambda _keep: next(known)) for name, scores in importance.items()}
-
-
-def _word_error(reference: str, hypothesis: str) -> float:
-    import jiwer
-
-    from aligner.text.spoken import spoken_form
-
-    return float(jiwer.wer(spoken_form(reference), spoken_form(hypothesis) or "-"))

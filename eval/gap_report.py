@@ -11,51 +11,53 @@ import numpy as np
 
 from aligner.errors import InputError
 from aligner.files import atomic_write
-from aligner.metrics import interval, paired_difference
+from eval import gap_correlation as correlation
 from eval import gap_findings as findings
+from eval.gap_account import PARTS
+from eval.gap_sentences import sentences
 from eval.pages import template
 from eval.scoring import as_csv
 
 TITLES = {
     "timing": "Boundary error by source of the times",
-    "explained": "Correlation of attention with saliency",
-    "association": "Agreement and error, word by word",
-    "warning": "Agreement as a warning light",
+    "account": "Where the error goes",
+    "published": "The findings of arXiv 2509.18010, on this checkpoint",
+    "explained": "Correlation of attention (upper half of the layers) with saliency",
+    "layers": "Correlation with saliency by layer",
     "correlation_and_timing": "Does a higher correlation mean better timing?",
-    "choices": "Heads chosen without and with gold",
-    "deletion": "Faithfulness of the maps: deletion (area under the word error rate, percent; higher is better)",
+    "association": "Agreement and error, word by word",
+    "warning": "Warning lights",
     "heads": "Every head, layer and set: timing error and correlation with saliency",
 }
+FIGURES = {"account.svg": "where the error goes, by source", "heads.svg": "closeness to saliency and timing error"}
 
 
-def write_results(
-    provenance: Mapping[str, Any],
-    records: Sequence[Mapping[str, Any]],
-    choices: Sequence[Mapping[str, Any]],
-    output: Path,
-) -> dict[str, Any]:
+def write_results(provenance: Mapping[str, Any], records: Sequence[Mapping[str, Any]], output: Path) -> dict[str, Any]:
     """Tables, sentences and plots of a study; returns what `gap.json` holds."""
     methods = list(provenance["methods"])
+    marked = [f"head {layer}.{head}" for layer, head in provenance["model"]["alignment_heads"]]
     tables = {
         "timing": findings.timing(records),
-        "explained": findings.explained(records, methods),
+        "account": findings.account(records),
+        "published": correlation.published(records),
+        "explained": correlation.explained(records, methods),
+        "layers": correlation.layers(records, methods),
+        "correlation_and_timing": correlation.correlation_and_timing(records, methods, marked),
         "association": findings.association(records, methods),
         "warning": findings.warning_light(records, methods),
-        "correlation_and_timing": findings.correlation_and_timing(records, methods),
-        "choices": _choices(records, choices),
-        "deletion": _deletion(records),
-        "heads": findings.heads(records, methods),
+        "heads": correlation.heads(records, methods),
     }
     result = {
         "provenance": dict(provenance),
         "words": sum(len(r["words"]) for r in records),
         "speakers": len({r["speaker"] for r in records if r["speaker"]}),
-        "findings": findings.sentences(tables, methods),
+        "maps": {method: sum(method in r["saliency"] for r in records) for method in methods},
+        "findings": sentences(records, tables),
         "tables": tables,
     }
     files = {"gap.json": json.dumps(_plain(result), indent=1, ensure_ascii=False) + "\n", "gap.md": markdown(result)}
     files |= {f"{name}.csv": as_csv(rows) for name, rows in tables.items() if rows}
-    files |= _plots(tables, methods)
+    files |= plots_of(result)
     for name, text in files.items():
         with atomic_write(output / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -80,11 +82,12 @@ def write_page(folder: Path, output: Path) -> list[Path]:
     page = template("gap.html", cells=cells_of)
     try:
         result = json.loads((folder / "gap.json").read_text(encoding="utf-8"))
-        plots = _plots(result["tables"], list(result["provenance"]["methods"]))
+        plots = plots_of(result)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'gap.json'} is not a study of align-eval gap: {error}") from error
+    text = page.render(result=result, plots=plots, titles=TITLES, summary=summary(result))
     with atomic_write(output) as temporary:
-        temporary.write_text(page.render(result=result, plots=plots, titles=TITLES), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return [output]
 
 
@@ -97,47 +100,14 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _choices(records: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    groups = [findings.unit(r) for r in records for _ in r["words"]]
-    attention = np.concatenate([findings.errors_of(r, "attention").mean(1) for r in records])
-    named = [(c["choice"], np.concatenate(c["errors"])) for c in choices]
-    for source in records[0]["times"]:
-        if source.startswith("top "):
-            named.append((source, np.concatenate([findings.errors_of(r, source).mean(1) for r in records])))
-    return [
-        {
-            "choice": name,
-            "words": len(errors),
-            **findings.cells("error_ms", interval(errors, groups), 1000, 1),
-            **findings.cells("minus_attention_ms", paired_difference(errors, attention, groups), 1000, 1),
-        }
-        for name, errors in named
-    ]
-
-
-def _deletion(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    mine = [r for r in records if "deletion" in r]
-    names = mine[0]["deletion"] if mine else ()
-    return [
-        {
-            "order": name,
-            "utterances": len(mine),
-            **findings.cells("area", interval([r["deletion"][name] for r in mine], [r["id"] for r in mine]), 1, 1),
-        }
-        for name in names
-    ]
-
-
 def markdown(result: Mapping[str, Any]) -> str:
     """The findings and tables as Markdown."""
-    provenance = result["provenance"]
     lines = [
         "# What the gap between attention and saliency costs",
         "",
-        f"`{provenance['command']}`: model `{provenance['model']['name']}` "
-        f"({provenance['model']['fingerprint']}), {provenance['utterances']} utterances, {result['words']} words, "
-        f"{result['speakers'] or 'unknown'} speakers. "
-        "In brackets: 95 % intervals, bootstrapped over speakers (utterances where unknown).",
+        summary(result),
+        "",
+        *(f"![{text}]({name})" for name, text in FIGURES.items()),
         "",
         *(f"* {sentence}" for sentence in result["findings"]),
     ]
@@ -145,6 +115,18 @@ def markdown(result: Mapping[str, Any]) -> str:
         if rows:
             lines += ["", f"## {TITLES[name]}", "", *_table(rows)]
     return "\n".join(lines) + "\n"
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """What was studied, in a sentence."""
+    provenance = result["provenance"]
+    maps = ", ".join(f"{count} with a map of {method}" for method, count in result["maps"].items())
+    return (
+        f"`{provenance['command']}`: model `{Path(provenance['model']['name']).name}` "
+        f"({provenance['model']['fingerprint']}), {provenance['utterances']} utterances, {result['words']} words, "
+        f"{result['speakers'] or 'unknown'} speakers; {maps}. "
+        "In brackets: 95 % intervals, bootstrapped over speakers (utterances where unknown)."
+    )
 
 
 def cells_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -168,32 +150,50 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [lines[0], "|" + " --- |" * len(header), *lines[1:]]
 
 
-def _plots(tables: Mapping[str, list[dict[str, Any]]], methods: Sequence[str]) -> dict[str, str]:
+def plots_of(result: Mapping[str, Any]) -> dict[str, str]:
     """SVG by file name."""
+    tables = result["tables"]
+    methods = [row["method"] for row in tables["explained"]]
+    found = {"account.svg": _account_plot(tables["account"], result)}
+    if methods:
+        found["heads.svg"] = _heads_plot(tables["heads"], methods)
+    return found
+
+
+def _account_plot(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> str:
+    """Errors as stacked bars."""
     from eval.plots import COLOURS, panels, svg  # the study shares the report's look
 
-    figure, axis = panels(7.6, 0.8 + 0.24 * len(tables["timing"]))
-    for k, row in enumerate(reversed(tables["timing"])):
-        colour = COLOURS[0] if row["source"] == "attention" else COLOURS[4]
-        axis.plot([row["error_ms_low"], row["error_ms_high"]], [k, k], color=colour, linewidth=2.5, alpha=0.5)
-        axis.plot(row["error_ms"], k, "o", color=colour)
-    axis.set_yticks(range(len(tables["timing"])), [row["source"] for row in reversed(tables["timing"])], fontsize=7)
-    axis.set_xscale("log")
-    axis.set_xticks([10, 20, 50, 100, 200, 500], ["10", "20", "50", "100", "200", "500"])
-    axis.minorticks_off()
-    axis.set_xlabel("mean boundary error (ms); line: 95 % interval")
+    shown = [row for row in rows if row["source"] != "uniform"]
+    figure, axis = panels(7.6, 0.9 + 0.26 * len(shown))
+    places, left = range(len(shown) - 1, -1, -1), np.zeros(len(shown))
+    colours = (COLOURS[1], COLOURS[3], "#c7c7c7", COLOURS[0])
+    for name, colour in zip(PARTS, colours, strict=True):
+        widths = np.array([max(0.0, row[f"{name.replace(' ', '_')}_ms"]) for row in shown])
+        axis.barh(places, widths, left=left, color=colour, label=name, height=0.7)
+        left += widths
+    most = max(row["words"] for row in shown)
+    names = [row["source"] + ("" if row["words"] == most else f" ({row['words']} words)") for row in shown]
+    axis.set_yticks(places, names, fontsize=7)
+    axis.set_xlabel(f"mean error of an edge (ms), {Path(result['provenance']['model']['name']).name}, {most} words")
+    axis.legend(fontsize=7, loc="lower right")
     axis.grid(axis="x", alpha=0.3)
-    found = {"timing.svg": svg(figure, "boundary error by source")}
+    return svg(figure, "where the error of word edges goes, by source of the times")
+
+
+def _heads_plot(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> str:
+    """Closeness to saliency against timing error, head by head."""
+    from eval.plots import COLOURS, panels, svg
+
     figure, axes = panels(3.2 * len(methods), 3.2, 1, len(methods), sharey=True, squeeze=False)
-    kinds = {"head": COLOURS[1], "aggregate": COLOURS[2]}
+    kinds = {"head": COLOURS[1], "set": COLOURS[2]}
     for panel, method in zip(axes[0], methods, strict=True):
         for kind, colour in kinds.items():
-            mine = [row for row in tables["heads"] if row["kind"] == kind]
+            mine = [row for row in rows if row["kind"] == kind]
             panel.scatter([r[method] for r in mine], [r["error_ms"] for r in mine], color=colour, label=kind, s=18)
         panel.set_xlabel(f"correlation with {method}")
         panel.set_yscale("log")
         panel.grid(alpha=0.25)
     axes[0][0].set_ylabel("boundary error (ms)")
     axes[0][-1].legend(fontsize=7)
-    found["heads.svg"] = svg(figure, "correlation with saliency against timing error, per head and set")
-    return found
+    return svg(figure, "correlation with saliency against timing error, per head and set")

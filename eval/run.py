@@ -254,14 +254,14 @@ def _aligned(utterances: Sequence[Utterance], plan: RunPlan, aligner: Aligner, j
         yield from pool.imap_unordered(_work, utterances)
 
 
-def progress(lines: Iterator[dict[str, Any]], total: int, done: int) -> Iterator[dict[str, Any]]:
+def progress(lines: Iterator[Any], total: int, done: int, of: str = "utterances") -> Iterator[Any]:
     """The same lines, with a bar on standard error that counts them from `done` to `total`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("utterances", total=total, completed=done)
+        task = bar.add_task(of, total=total, completed=done)
         for line in lines:
             yield line
             bar.advance(task)

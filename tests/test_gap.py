@@ -1,4 +1,4 @@
-"""The gap study: its statistics on planted records, and the command on recordings of this project."""
+"""The gap study: its statistics on planted errors and records, and the command on recordings of this project."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from click.testing import CliRunner
 
 from aligner.metrics.bootstrap import bootstrap
 from aligner.metrics.saliency import spearman
+from eval import gap_correlation as close
 from eval import gap_findings as findings
 from eval.cli import main
+from eval.gap_account import constants, parts
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 pytestmark = pytest.mark.usefixtures("few_draws")
-# Every mask is a pass of the whole encoder: enough of them to run, not to converge.
-SMALL = ["--method", "encoder", "--method", "gradient", "--masks", "20", "--few", "1", "--deletion", "0"]
+# Enough masks to run, not to converge.
+SMALL = ["--method", "encoder", "--method", "gradient:output", "--masks", "20", "--per-speaker", "1"]
 HEADS = ("head 0.0", "head 0.1", "head 1.0", "head 1.1")
 
 
@@ -37,13 +39,15 @@ def planted(agreement_tells: bool, n: int = 24, seed: int = 0) -> list[dict]:
     records = []
     for k in range(n):
         words = [["w", 0.5 * i, 0.5 * i + 0.3] for i in range(8)]
-        error = rng.exponential(0.04, 8)
-        agreement = -error if agreement_tells else rng.random(8)
+        size = np.append(rng.exponential(0.04, 6), [0, 0])
+        error = size * [1, 1, 1, -1, -1, -1, 1, 1]  # no constant
+        agreement = -size if agreement_tells else rng.random(8)
         head_error = 0.05 * np.arange(1, 5)
         records.append(
             {
                 "id": str(k),
                 "speaker": f"s{k % 6}",
+                "frame_duration": 0.02,
                 "words": words,
                 "times": {
                     "attention": [[a + e, b + e] for (_, a, b), e in zip(words, error, strict=True)],
@@ -55,7 +59,6 @@ def planted(agreement_tells: bool, n: int = 24, seed: int = 0) -> list[dict]:
                         "convergence": 0.9,
                         "pearson": 0.5,
                         "spearman": 0.1,
-                        "pearson_mean_pooled": 0.4,
                         "agreement": list(agreement),
                         "maps": dict(zip(HEADS, -head_error + 0.01 * rng.random(4), strict=True)),
                     }
@@ -68,12 +71,59 @@ def planted(agreement_tells: bool, n: int = 24, seed: int = 0) -> list[dict]:
     return records
 
 
-def test_paired_cost_of_a_source_is_exact() -> None:
+def test_a_source_that_is_late_by_a_constant_is_as_good_without_it() -> None:
     rows = {row["source"]: row for row in findings.timing(planted(False))}
-    assert rows["attention"]["minus_attention_ms"] == 0
-    assert rows["encoder"]["minus_attention_ms"] == rows["encoder"]["minus_attention_ms_low"] == 10
-    assert rows["encoder"]["words"] == 24 * 8
-    assert rows["encoder"]["error_ms"] == pytest.approx(rows["attention"]["error_ms"] + 10, abs=0.11)
+    assert rows["attention"]["minus_attention_ms"] == 0 and rows["encoder"]["words"] == 24 * 8
+    assert rows["encoder"]["onset_late_ms"] == pytest.approx(rows["attention"]["onset_late_ms"] + 10, abs=0.11)
+    assert rows["encoder"]["minus_attention_ms"] == rows["encoder"]["minus_attention_ms_low"] == 0
+
+
+def test_a_constant_is_that_of_other_speakers() -> None:
+    errors = np.array([[0.1, 0.0], [0.1, 0.0], [0.3, 0.2], [0.3, 0.2]])
+    found = constants(errors, ["a", "a", "b", "b"])
+    np.testing.assert_allclose(found, [[0.3, 0.2], [0.3, 0.2], [0.1, 0.0], [0.1, 0.0]])
+    assert not constants(errors, ["a"] * 4).any()
+
+
+def test_the_parts_of_an_error_are_those_that_were_planted() -> None:
+    rng = np.random.default_rng(0)
+    edges = rng.random((4000, 2))
+    late = np.full_like(edges, 0.03)
+    rounded = np.round((edges + late) / 0.02) * 0.02 - edges - late  # what a grid of 20 ms does to them
+    found = parts(rounded + late, late, edges, 0.02)
+    total = np.abs(rounded + late).mean(1)
+    np.testing.assert_allclose(sum(found.values()), total)
+    assert found["grid"].mean() == pytest.approx(0.005, abs=2e-4)
+    assert found["rest"].max() < 1e-9 and not found["wrong place"].any()
+    astray = parts(rounded + late + [[0.5, 0]], late, edges, 0.02)
+    assert astray["wrong place"].mean() == pytest.approx(0.25, abs=0.01) and not astray["rest"].any()
+    off = parts(rounded + late + [[0.04, -0.04]], late, edges, 0.02)
+    assert off["rest"].mean() == pytest.approx(0.035, abs=2e-3)
+
+
+def test_half_of_the_masks_tell_how_much_noise_a_map_holds() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)
+    halves = truth + rng.normal(size=(2, 20_000))
+    found = close.ceiling_of(float(np.corrcoef(halves)[0, 1]))
+    assert found == pytest.approx(float(np.corrcoef(halves.mean(0), truth)[0, 1]), abs=0.01)
+
+
+def test_findings_of_the_paper_are_judged_by_intervals() -> None:
+    records = planted(True)
+    rng = np.random.default_rng(3)
+    for record in records:
+        level = 0.01 * rng.random()
+        maps = {"head 0.0": 0.1, "head 0.1": 0.2, "head 1.0": 0.5, "head 1.1": 0.4}
+        maps |= {"layer 0": 0.16, "layer 1": 0.5, "all layers": 0.6}
+        for method, lower in (("encoder", 0), ("strips", 0.1)):
+            record["saliency"].setdefault(method, {})["maps"] = {n: v - lower + level for n, v in maps.items()}
+        record["map_error"] |= {"layer 0": 1.0, "layer 1": 1.0, "all layers": 1.0}
+    rows = {row["finding"]: row for row in close.published(records)}
+    assert rows["correlation of all layers and heads with SM^H"]["verdict"] == "confirmed"
+    assert rows["SM^H: all layers and heads minus the best single head (1.0)"]["here"] == pytest.approx(0.1)
+    assert rows["SM^X: later half of the layers minus the earlier"]["verdict"] == "confirmed"
+    assert rows["context mixing: SM^H minus SM^X"]["here"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -93,8 +143,8 @@ def test_association_and_warning_light_find_what_was_planted(tells: bool) -> Non
 
 def test_heads_close_to_saliency_time_better() -> None:
     records = planted(True)
-    row = findings.correlation_and_timing(records, ["encoder"])[0]
-    assert row["spearman"] == -1 and row["n"] == 4
+    rows = close.correlation_and_timing(records, ["encoder"], ["head 0.0"])
+    assert [row["n"] for row in rows] == [4, 3] and all(row["spearman"] == -1 for row in rows)
 
 
 def test_bootstrap_resamples_whole_groups() -> None:
@@ -128,21 +178,25 @@ def test_study_writes_its_files(study: Path) -> None:
     records = [json.loads(line) for line in (output / "utterances.jsonl").read_text().splitlines()]
     assert len(records) == 3 and result["words"] == sum(len(r["words"]) for r in records)
     timing = {row["source"]: row for row in result["tables"]["timing"]}
-    assert timing["gradient"]["utterances"] == timing["encoder"]["utterances"] == 3
-    assert timing["attention"]["error_ms"] < timing["uniform"]["error_ms"]
-    assert {"timing.csv", "heads.csv", "timing.svg", "heads.svg", "gap.md"} <= {p.name for p in output.iterdir()}
+    assert timing["gradient:output"]["utterances"] == timing["encoder"]["utterances"] == 3
+    assert timing["head"]["error_ms"] < timing["attention"]["error_ms"] < timing["uniform"]["error_ms"]
+    assert all(
+        sum(row[f"{part.replace(' ', '_')}_ms"] for part in findings.PARTS) == pytest.approx(row["error_ms"], abs=0.3)
+        for row in result["tables"]["account"]
+    )
+    assert {"timing.csv", "heads.csv", "account.svg", "heads.svg", "gap.md"} <= {p.name for p in output.iterdir()}
     assert (study / "stdout").read_text() == (output / "gap.md").read_text()
     assert len(result["tables"]["heads"]) >= 3 and result["findings"]
 
 
 def test_study_resumes_to_the_same_bytes(study: Path) -> None:
     output = study / "results"
-    before = {p.name: p.read_bytes() for p in output.iterdir() if p.suffix != ".html"}
+    before = {p.name: p.read_bytes() for p in output.iterdir() if p.is_file() and p.suffix != ".html"}
     lines = before["utterances.jsonl"].splitlines(keepends=True)
     (output / "utterances.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:100])
     found = CliRunner().invoke(main, ["gap", str(study / "samples.jsonl"), "-o", str(output), *SMALL])
     assert found.exit_code == 0, found.output
-    assert {p.name: p.read_bytes() for p in output.iterdir() if p.suffix != ".html"} == before
+    assert {n: (output / n).read_bytes() for n in before} == before
 
 
 def test_another_study_in_the_same_folder_is_refused(study: Path) -> None:
@@ -158,3 +212,14 @@ def test_report_makes_a_page_of_a_study(study: Path) -> None:
     assert page.count("<svg") == 2 and 'src="http' not in page and 'href="http' not in page
     result = json.loads((study / "results" / "gap.json").read_text())
     assert all(f"{row['error_ms']:g}" in page for row in result["tables"]["timing"])
+
+
+def test_a_study_without_time_for_maps_reports_what_attention_and_the_head_say(study: Path) -> None:
+    for path in (study / "results" / "maps").rglob("*.npz"):
+        path.unlink()
+    command = ["gap", str(study / "samples.jsonl"), "-o", str(study / "results"), *SMALL, "--minutes", "0"]
+    found = CliRunner().invoke(main, command)
+    assert found.exit_code == 0, found.output
+    result = json.loads((study / "results" / "gap.json").read_text())
+    assert result["maps"] == {"encoder": 0, "gradient:output": 0} and not result["tables"]["explained"]
+    assert {"attention", "head", "uniform"} <= {row["source"] for row in result["tables"]["timing"]}
