@@ -116,6 +116,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(folder / "talk.wav", samples, rate)
     shutil.copy(SAMPLES / "oranges.txt", folder / "talk.txt")
     shutil.copy(SAMPLES / "oranges.TextGrid", folder / "gold.TextGrid")
+    said = (SAMPLES / "oranges.txt").read_text().strip()
+    (folder / "old.srt").write_text(f"1\n00:00:00,300 --> 00:00:01,900\n{said}\n")
     return folder
 
 
