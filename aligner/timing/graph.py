@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,18 +147,39 @@ class Stays:
         return cls(np.log(stay).astype(np.float32), np.log1p(-stay).astype(np.float32))
 
 
-def _costs(graph: Graph, stays: Stays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Log-probability of the steps into a state from each before it, and from a state to each after it."""
-    into = np.where(graph.open_before, stays.log_move[graph.classes[graph.before]], -np.inf).astype(np.float32)
-    out = np.where(graph.open_after, stays.log_move[graph.classes][:, None], -np.inf).astype(np.float32)
-    into[:, 0] = out[:, 0] = stays.log_stay[graph.classes]
-    return into, out
+class _Others:
+    """Best score among the other states that lead to each: most have one, their neighbour; only the rest is looked up.
+
+    Parameters
+    ----------
+    table, used : arrays, shape (states, most)
+        Of a graph, before or after.
+    side : int
+        -1 where neighbours come before, 1 where they come after.
+    """
+
+    def __init__(self, table: NDArray[np.intp], used: NDArray[np.bool_], side: int) -> None:
+        n_states = len(table)
+        self.side = side
+        self.rest = np.flatnonzero((used.sum(1) != 2) | (table[:, 1] != np.arange(n_states) + side))
+        # Unused places are the last score, which is -inf.
+        self.sources = np.ascontiguousarray(np.where(used, table, n_states)[self.rest, 1:].T)
+        self.scores = np.empty(self.sources.shape, np.float32)
+
+    def best(self, scores: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Put the best into `out`; `scores` has one more, -inf, at its end."""
+        if self.side < 0:
+            out[1:] = scores[:-2]
+        else:
+            out[:] = scores[1:]
+        np.take(scores, self.sources, out=self.scores, mode="clip")
+        out[self.rest] = self.scores.max(0)
 
 
 def forward(
     emitted: NDArray[np.float32], graph: Graph, stays: Stays
-) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.float32]]:
-    """Score of the best way to every state at every frame, by which place of `before` it came, and how it is entered.
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Score of the best way to every state at every frame, and of the best way that enters it there.
 
     Parameters
     ----------
@@ -168,32 +190,22 @@ def forward(
 
     Returns
     -------
-    (float32 array, int8 array, float32 array), shapes (frames, states)
-        The last is the score of the best way that enters a state at a frame, the state's emission left out.
+    (float32 array, float32 array), shapes (frames, states)
+        The second leaves the state's emission out.
     """
     n_frames, n_states = emitted.shape
-    into, _ = _costs(graph, stays)
-    scores = np.full((n_frames, n_states), -np.inf, np.float32)
-    entered = np.full((n_frames, n_states), -np.inf, np.float32)
-    came = np.zeros((n_frames, n_states), np.int8)
+    scores, entered = np.empty((2, n_frames, n_states), np.float32)
+    scores[0] = entered[0] = -np.inf
     scores[0, graph.first], entered[0, graph.first] = emitted[0, graph.first], 0.0
-    stay, single = into[:, 0], graph.before[:, 1]
-    # Most states are entered from one other; only those at the beginning of words are looked up in the whole table.
-    many = np.flatnonzero(graph.open_before.sum(1) > 2)
-    others, costs, row = graph.before[many, 1:], into[many, 1:], np.arange(len(many))
+    stay, move = stays.log_stay[graph.classes], stays.log_move[graph.classes]
+    others, leaving = _Others(graph.before, graph.open_before, -1), np.full(n_states + 1, -np.inf, np.float32)
     for frame in range(1, n_frames):
-        enters = entered[frame]
-        np.add(scores[frame - 1][single], into[:, 1], out=enters)
-        ways = scores[frame - 1][others] + costs
-        best = ways.argmax(1)
-        enters[many] = ways[row, best]
-        stays_on = scores[frame - 1] + stay
-        moved = enters > stays_on
-        came[frame] = moved
-        came[frame, many] *= (best + 1).astype(np.int8)
-        np.maximum(enters, stays_on, out=scores[frame])
+        np.add(scores[frame - 1], move, out=leaving[:-1])
+        others.best(leaving, entered[frame])
+        np.add(scores[frame - 1], stay, out=scores[frame])
+        np.maximum(scores[frame], entered[frame], out=scores[frame])
         scores[frame] += emitted[frame]
-    return scores, came, entered
+    return scores, entered
 
 
 def backward(
@@ -207,20 +219,21 @@ def backward(
     Where `ends` are given, ways end there: at a frame, with some states.
     """
     n_frames, n_states = emitted.shape
-    _, out = _costs(graph, stays)
-    scores = np.full((n_frames, n_states), -np.inf, np.float32)
+    scores = np.empty((n_frames, n_states), np.float32)
+    scores[-1] = -np.inf
     closing: dict[int, list[NDArray[np.intp]]] = {}
     for frame, states in ends or [(n_frames - 1, graph.last)]:
         closing.setdefault(frame, []).append(states)
     for states in closing.get(n_frames - 1, ()):
         scores[-1, states] = 0.0
-    single, many = graph.after[:, 1], np.flatnonzero(graph.open_after.sum(1) > 2)
-    others, costs = graph.after[many, 1:], out[many, 1:]
+    stay, move = stays.log_stay[graph.classes], stays.log_move[graph.classes]
+    others, later = _Others(graph.after, graph.open_after, 1), np.full(n_states + 1, -np.inf, np.float32)
     for frame in range(n_frames - 2, -1, -1):
-        later = scores[frame + 1] + emitted[frame + 1]
-        moves = later[single] + out[:, 1]
-        moves[many] = (later[others] + costs).max(1)
-        np.maximum(later + out[:, 0], moves, out=scores[frame])
+        np.add(scores[frame + 1], emitted[frame + 1], out=later[:-1])
+        others.best(later, scores[frame])
+        scores[frame] += move
+        later[:-1] += stay
+        np.maximum(scores[frame], later[:-1], out=scores[frame])
         for states in closing.get(frame, ()):
             scores[frame, states] = 0.0
     return scores
@@ -245,13 +258,12 @@ def best_paths(
         State of every frame, and the score of each path.
     """
     bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
-    scores, came, _ = forward(_joined(emitted, bounds), _side_by_side(graphs, bounds), stays)
+    scores, entered = forward(_joined(emitted, bounds), _side_by_side(graphs, bounds), stays)
     paths, totals = [], []
-    for own, graph, low, high in zip(emitted, graphs, bounds, bounds[1:], strict=False):
-        ends = scores[len(own) - 1, low:high]
-        last = int(graph.last[ends[graph.last].argmax()])
-        totals.append(float(ends[last]))
-        paths.append(_traced(last, came[: len(own), low:high], graph))
+    for own, graph, pair in zip(emitted, graphs, pairwise(bounds), strict=True):
+        span = slice(len(own)), slice(*pair)
+        paths.append(_traced(scores[span], entered[span], graph, stays))
+        totals.append(float(scores[span][-1, paths[-1][-1]]))
     return paths, totals
 
 
@@ -283,12 +295,17 @@ def _side_by_side(graphs: Sequence[Graph], bounds: NDArray[np.intp]) -> Graph:
     return Graph(classes, words, *tables("before"), *tables("after"), placed("first"), placed("last"))
 
 
-def _traced(state: int, came: NDArray[np.int8], graph: Graph) -> NDArray[np.intp]:
-    """The way that ends in a state, from the places of `before` by which every state was reached."""
-    path = np.empty(len(came), np.intp)
-    for frame in range(len(came) - 1, -1, -1):
+def _traced(scores: NDArray[np.float32], entered: NDArray[np.float32], graph: Graph, stays: Stays) -> NDArray[np.intp]:
+    """The best way through one graph, from what `forward` found."""
+    path = np.empty(len(scores), np.intp)
+    state = int(graph.last[scores[-1, graph.last].argmax()])
+    stay, move = stays.log_stay[graph.classes], stays.log_move[graph.classes]
+    for frame in range(len(scores) - 1, 0, -1):
         path[frame] = state
-        state = int(graph.before[state, came[frame, state]])
+        if entered[frame, state] > scores[frame - 1, state] + stay[state]:
+            others = graph.before[state, 1:][graph.open_before[state, 1:]]
+            state = int(others[(scores[frame - 1, others] + move[others]).argmax()])
+    path[0] = state
     return path
 
 
@@ -312,17 +329,16 @@ def searched(
     """
     bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
     together, joint = _joined(emitted, bounds), _side_by_side(graphs, bounds)
-    scores, came, through = forward(together, joint, stays)
+    scores, entered = forward(together, joint, stays)
+    spans = [(slice(len(own)), slice(*pair)) for own, pair in zip(emitted, pairwise(bounds), strict=True)]
+    paths = [
+        _traced(scores[span], entered[span], graph, stays) if np.isfinite(scores[span][-1, graph.last]).any() else None
+        for span, graph in zip(spans, graphs, strict=True)
+    ]
     ends = [(len(own) - 1, graph.last + low) for own, graph, low in zip(emitted, graphs, bounds, strict=False)]
-    through += backward(together, joint, stays, ends)
-    through += together
-    found: list[tuple[NDArray[np.intp], NDArray[np.float32]] | None] = []
-    for graph, (end, last), low, high in zip(graphs, ends, bounds, bounds[1:], strict=False):
-        best = int(last[scores[end, last].argmax()])
-        whole = np.isfinite(scores[end, best])
-        path = _traced(best - low, came[: end + 1, low:high], graph) if whole else None
-        found.append(None if path is None else (path, through[: end + 1, low:high]))
-    return found
+    entered += backward(together, joint, stays, ends)
+    entered += together
+    return [None if path is None else (path, entered[span]) for path, span in zip(paths, spans, strict=True)]
 
 
 def too_many_sounds(frames: int) -> str:
