@@ -65,8 +65,7 @@ def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | Non
     for low, start, stop in _windows(n_states, round(model.window / STEP) // _STATES):
         begin = low * _STATES * STEP
         encoded = whole or model.encode(source.read(begin, min(begin + model.window, source.duration)))
-        energies, states = arrays_of(encoded)
-        said, sounds = head.evidence(energies, states), head.sound_posteriors(states)
+        said, sounds = head.evidence(*arrays_of(encoded))
         said = _fitted(said, _STATES * (stop - low))[_STATES * (start - low) :]
         evidence[_STATES * start : _STATES * stop] = np.clip(said, -6e4, 6e4)
         posteriors[start:stop] = _fitted(sounds, stop - low)[start - low :]

@@ -162,8 +162,7 @@ class Case:
     def sounds(self, head: Head) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Evidence of sounds every 10 ms, and their posteriors at every encoder state; see `Head`."""
         if head not in self._sounds:
-            energies, states = arrays_of(self.encoded)
-            self._sounds[head] = head.evidence(energies, states), head.sound_posteriors(states)
+            self._sounds[head] = head.evidence(*arrays_of(self.encoded))
         return self._sounds[head]
 
     def timed(self, evidence: TokenFrameMap, settings: Settings) -> TimedWords:

@@ -23,6 +23,7 @@ COEFFICIENTS = 12
 WIDTH = 3 * (COEFFICIENTS + 1)  # values of a frame: level and cepstra, their slopes, the slopes' slopes
 _WINDOW, _HOP, _SIZE = 400, 160, 512  # samples: of a window, from one to the next, of its transform
 _LOWEST, _HIGHEST = 20.0, 7800.0  # Hz
+_BLOCK = 64  # frames that stay in the processor's cache
 _EMPHASIS = 0.97  # of the sample before, taken off
 _DEPTH = 90.0  # dB below the loudest: what is fainter is as good as that, an empty band too
 _LIFTER = 22
@@ -70,11 +71,15 @@ def bands(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     count = -(-len(samples) // _HOP)
     padded = np.pad(samples, (_WINDOW // 2, _WINDOW + _HOP), mode="symmetric")
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
-    centred = frames - frames.mean(1, keepdims=True)
-    centred[:, 1:] -= _EMPHASIS * centred[:, :-1]
-    centred[:, 0] *= 1 - _EMPHASIS
-    spectrum = np.fft.rfft(centred * _window(), _SIZE, axis=1)
-    energy = (spectrum.real**2 + spectrum.imag**2) @ _filters()
+    energy = np.empty((count, BANDS), np.float32)
+    for low in range(0, count, _BLOCK):
+        part = frames[low : low + _BLOCK]
+        centred = part - part.mean(1, keepdims=True)
+        centred[:, 1:] -= _EMPHASIS * centred[:, :-1]
+        centred[:, 0] *= 1 - _EMPHASIS
+        centred *= _window()
+        spectrum = np.fft.rfft(centred, _SIZE, axis=1)
+        energy[low : low + _BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ _filters()
     found: NDArray[np.float32] = np.log(np.maximum(energy, 1e-10 + energy.max() * 10 ** (-_DEPTH / 10)))
     return found.astype(np.float32)
 

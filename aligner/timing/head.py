@@ -79,7 +79,11 @@ class Classifier:
 
     def log_likelihoods(self, states: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Log-posteriors with a part of the prior divided out, shape (count, classes); the last may be repeated."""
-        scaled = self.log_posteriors(states)[:count] - PRIOR_WEIGHT * self.log_prior
+        return self.scaled(self.log_posteriors(states), count)
+
+    def scaled(self, log_posteriors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Log-likelihoods of log-posteriors that are known already."""
+        scaled = log_posteriors[:count] - PRIOR_WEIGHT * self.log_prior
         found: NDArray[np.float32] = np.concatenate([scaled, np.repeat(scaled[-1:], count - len(scaled), 0)])
         return found
 
@@ -179,14 +183,19 @@ class Head:
 
     def sound_posteriors(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-probability of every sound at every encoder state, silence first, shape (frames, sounds + 1)."""
-        parts = np.exp(self.classifier.log_posteriors(states))
+        return self._of_sounds(self.classifier.log_posteriors(states))
+
+    def _of_sounds(self, log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:
+        parts = np.exp(log_posteriors)
         bounds = np.searchsorted(sounds_of_classes(np.arange(parts.shape[1])), np.arange(len(self.card.sounds) + 1))
-        halves = np.add.reduceat(parts, bounds, axis=1).reshape(len(states), HALVES, -1)
+        halves = np.add.reduceat(parts, bounds, axis=1).reshape(len(parts) // HALVES, HALVES, -1)
         found: NDArray[np.float32] = np.log(halves.mean(1) + 1e-12)
         return found
 
-    def evidence(self, energies: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-likelihood of every part of every sound at every 10 ms.
+    def evidence(
+        self, energies: NDArray[np.float32], states: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Log-likelihood of every part of every sound at every 10 ms, and what `sound_posteriors` gives.
 
         Parameters
         ----------
@@ -196,14 +205,15 @@ class Head:
 
         Returns
         -------
-        float32 array, shape (frames, classes)
-            The last columns are of anything that sounds. In silence, too, anything may sound, at a cost.
+        (float32 array, float32 array), shapes (frames, classes), (encoder frames, sounds + 1)
+            The last columns of the first are of anything that sounds. In silence, too, anything may sound, at a cost.
         """
+        log_posteriors = self.classifier.log_posteriors(states)
         looks = self.mixtures.log_likelihood(cepstra(energies))
-        found = looks + STATES_WEIGHT * self.classifier.log_likelihoods(states, len(looks))
+        found = looks + STATES_WEIGHT * self.classifier.scaled(log_posteriors, len(looks))
         found = with_anything(found)
         found[:, :SILENT] = np.maximum(found[:, :SILENT], found[:, -1:] - ANYTHING)
-        return found
+        return found, self._of_sounds(log_posteriors)
 
     def check(self, model: SpeechModel) -> None:
         """Refuse a checkpoint that the head was not taught on.
@@ -217,14 +227,6 @@ class Head:
                 f"the timing head was taught on {self.card.checkpoint} ({self.card.fingerprint}), model {model.name} "
                 f"is another checkpoint ({model.fingerprint}): teach one with align-eval adapt"
             )
-
-
-def _of_sounds(log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log-probability of sounds from that of their parts."""
-    parts = log_posteriors.reshape(len(log_posteriors), -1, PARTS)
-    top = parts.max(2)
-    found: NDArray[np.float32] = top + np.log(np.exp(parts - top[..., None]).sum(2))
-    return found
 
 
 def stays_of(stay: NDArray[np.float32]) -> Stays:
