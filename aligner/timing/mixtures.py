@@ -42,18 +42,32 @@ class Mixtures:
     log_weights: NDArray[np.float32]
 
     @cached_property
+    def _sizes(self) -> NDArray[np.intp]:
+        """Components of each class, up to its last that is there."""
+        there = self.log_weights > _ABSENT
+        return np.maximum(np.where(there, np.arange(1, there.shape[1] + 1), 0).max(1), 1)
+
+    @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        """Classes, those of most components first."""
+        return np.argsort(-self._sizes, kind="stable")
+
+    @cached_property
     def _linear(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Log-density as a product with squares and values of a frame, and a constant, of every component.
 
-        Columns go by component, then by class: sums over components are then sums of rows.
+        First components of all classes in their order, then second ones of those that have them, and so on: sums over
+        components are then sums of neighbouring rows.
         """
         classes, components, values = self.means.shape
         precision = 1 / self.variances.astype(np.float64)
-        weights = np.stack([-0.5 * precision, self.means * precision], 2).transpose(1, 0, 2, 3)
+        weights = np.concatenate([-0.5 * precision, self.means * precision], 2)
         constant = self.log_weights - 0.5 * (self.means**2 * precision - np.log(precision / (2 * np.pi))).sum(2)
+        number, place = np.nonzero(np.arange(components)[:, None] < self._sizes[self._order])
+        of_class = self._order[place]
         return (
-            np.ascontiguousarray(weights.reshape(components * classes, 2 * values).T, np.float32),
-            constant.T.reshape(-1).astype(np.float32),
+            np.ascontiguousarray(weights[of_class, number], np.float32),
+            constant[of_class, number, None].astype(np.float32),
         )
 
     def log_likelihood(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -69,13 +83,23 @@ class Mixtures:
         """
         weights, constant = self._linear
         classes, components, _ = self.means.shape
+        counts = [int((self._sizes > k).sum()) for k in range(components)]
+        spans = [(slice(end - count, end), slice(count)) for end, count in zip(np.cumsum(counts), counts, strict=True)]
         found = np.empty((len(frames), classes), np.float32)
         for low in range(0, len(frames), _BLOCK):
             part = frames[low : low + _BLOCK]
-            each = (np.concatenate([part * part, part], 1) @ weights + constant).reshape(-1, components, classes)
-            top = each.max(1)
-            each -= top[:, None]
-            found[low : low + _BLOCK] = top + np.log(np.exp(each, out=each).sum(1))
+            each = weights @ np.concatenate([part * part, part], 1).T
+            each += constant
+            top = each[:classes].copy()
+            for rows, first in spans[1:]:
+                np.maximum(top[first], each[rows], out=top[first])
+            for rows, first in spans:
+                each[rows] -= top[first]
+            np.exp(each, out=each)
+            total = each[:classes]
+            for rows, first in spans[1:]:
+                total[first] += each[rows]
+            found[low : low + _BLOCK, self._order] = (top + np.log(total)).T
         return found
 
 
