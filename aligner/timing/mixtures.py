@@ -59,7 +59,7 @@ class Mixtures:
         First components of all classes in their order, then second ones of those that have them, and so on: sums over
         components are then sums of neighbouring rows.
         """
-        classes, components, values = self.means.shape
+        components = self.means.shape[1]
         precision = 1 / self.variances.astype(np.float64)
         weights = np.concatenate([-0.5 * precision, self.means * precision], 2)
         constant = self.log_weights - 0.5 * (self.means**2 * precision - np.log(precision / (2 * np.pi))).sum(2)
