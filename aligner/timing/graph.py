@@ -208,35 +208,42 @@ def forward(
     return scores, entered
 
 
-def backward(
+def add_backward(
+    entered: NDArray[np.float32],
     emitted: NDArray[np.float32],
     graph: Graph,
     stays: Stays,
-    ends: Sequence[tuple[int, NDArray[np.intp]]] | None = None,
-) -> NDArray[np.float32]:
-    """Score of the best way on from every state at every frame, its own emission left out; shape (frames, states).
+    ends: Sequence[tuple[int, NDArray[np.intp]]],
+) -> None:
+    """Add, to the score of the best way that enters each state, its emission and that of the best way on, in place.
 
-    Where `ends` are given, ways end there: at a frame, with some states.
+    Parameters
+    ----------
+    entered, emitted : float32 arrays, shape (frames, states)
+        From `forward`, and as given to it.
+    graph : Graph
+    stays : Stays
+    ends : sequence of (int, int array)
+        Ways end at such a frame, with one of such states.
     """
     n_frames, n_states = emitted.shape
-    scores = np.empty((n_frames, n_states), np.float32)
-    scores[-1] = -np.inf
     closing: dict[int, list[NDArray[np.intp]]] = {}
-    for frame, states in ends or [(n_frames - 1, graph.last)]:
+    for frame, states in ends:
         closing.setdefault(frame, []).append(states)
-    for states in closing.get(n_frames - 1, ()):
-        scores[-1, states] = 0.0
     stay, move = stays.log_stay[graph.classes], stays.log_move[graph.classes]
     others, later = _Others(graph.after, graph.open_after, 1), np.full(n_states + 1, -np.inf, np.float32)
-    for frame in range(n_frames - 2, -1, -1):
-        np.add(scores[frame + 1], emitted[frame + 1], out=later[:-1])
-        others.best(later, scores[frame])
-        scores[frame] += move
-        later[:-1] += stay
-        np.maximum(scores[frame], later[:-1], out=scores[frame])
+    scores = np.full(n_states, -np.inf, np.float32)
+    for frame in range(n_frames - 1, -1, -1):
+        if frame + 1 < n_frames:
+            np.add(scores, emitted[frame + 1], out=later[:-1])
+            others.best(later, scores)
+            scores += move
+            later[:-1] += stay
+            np.maximum(scores, later[:-1], out=scores)
         for states in closing.get(frame, ()):
-            scores[frame, states] = 0.0
-    return scores
+            scores[states] = 0.0
+        entered[frame] += scores
+        entered[frame] += emitted[frame]
 
 
 def best_paths(
@@ -336,8 +343,7 @@ def searched(
         for span, graph in zip(spans, graphs, strict=True)
     ]
     ends = [(len(own) - 1, graph.last + low) for own, graph, low in zip(emitted, graphs, bounds, strict=False)]
-    entered += backward(together, joint, stays, ends)
-    entered += together
+    add_backward(entered, together, joint, stays, ends)
     return [None if path is None else (path, entered[span]) for path, span in zip(paths, spans, strict=True)]
 
 
