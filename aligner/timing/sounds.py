@@ -118,7 +118,7 @@ def edges_of(head: Head, stretches: Sequence[Said]) -> list[Edges | None]:
     graphs, emitted = [], []
     for said in stretches:
         graph = head.graph(said.words)
-        own = said.evidence[:, graph.classes]
+        own = said.evidence.take(graph.classes, axis=1)  # rows stay together, as the search reads them
         if said.held is not None:
             spoken = graph.words >= 0
             own[:, spoken] += said.held[graph.words[spoken]].T
