@@ -42,7 +42,7 @@ class Toy:
     """Encoder: mean of two feature frames. Row i sees nothing but encoder frames FRAME_OF[i], row 2 two of them."""
 
     frame_of = ((4,), (11,), (15, 16), (20,))
-    feature_duration, frame_duration = 0.01, 0.02
+    feature_duration, frame_duration, precision = 0.01, 0.02, "float32"
     encoder_layers = torch.nn.ModuleList()
 
     def encode_features(self, features: torch.Tensor) -> torch.Tensor:

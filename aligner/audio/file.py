@@ -8,7 +8,6 @@ import numpy as np
 
 from aligner.audio import read
 from aligner.audio.recording import Recording
-from aligner.audio.silero import SECONDS
 from aligner.audio.sound import speech_probabilities
 
 _HEARD = 600.0  # seconds of each track that are listened to
@@ -72,5 +71,7 @@ def track_doubts(path: Path, sample_rate: int) -> tuple[str, ...]:
 
 def _speech(recording: Recording) -> float:
     """Seconds of speech near the beginning."""
+    from aligner.audio.silero import SECONDS
+
     beginning = Recording(recording.name, min(recording.duration, _HEARD), recording.read)
     return float((speech_probabilities(beginning) > 0.5).sum()) * SECONDS

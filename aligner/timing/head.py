@@ -43,7 +43,9 @@ STEP = 0.01  # seconds to a frame of evidence
 HALVES = 2  # frames of evidence to an encoder state
 STATES_WEIGHT = 2.0  # of the classifier's log-likelihoods beside the mixtures' (docs/head.md: tuned across speakers)
 PRIOR_WEIGHT = 0.5  # of the classifier's prior that is divided out
-ANYTHING = 25.0  # cost of a frame of sound that nobody wrote, between words
+# Cost of a frame of sound that nobody wrote, by the part of silence that it takes the place of. A pause ends dearly in
+# sound, lest it take a word's first or last one; what goes on for longer is cheap, or else words spread over it.
+ANYTHING = np.array([25, 10, 10, 10, 25], np.float32)
 MOST_BYTES = 4 << 20  # no head is that large
 HEADS = Path(__file__).parent.parent / "heads"
 
