@@ -37,12 +37,19 @@ class Explanation:
     features : float array, shape (feature frames, channels)
     tokens : Tokens
     alignment : Alignment
-        Words timed from attention.
+        Words as `align` times them.
+    by_head : bool
+        Whether the checkpoint's timing head does.
     attention : TokenFrameMap
+        Mean of the heads that time words.
+    weights : float32 array, shape (layers, heads, tokens + 1, frames)
+        Of every head.
+    marked : tuple of (layer, head)
+        Heads that the checkpoint itself lists.
     saliency : SaliencyMap
     method : str
         That made the saliency.
-    timed_by_saliency : tuple of Word
+    timed_by_attention, timed_by_saliency : tuple of Word
     gold : tuple of Word or None, one per word
         Reference words where they match; empty without a reference.
     """
@@ -52,9 +59,13 @@ class Explanation:
     features: NDArray[np.floating[Any]]
     tokens: Tokens
     alignment: Alignment
+    by_head: bool
     attention: TokenFrameMap
+    weights: NDArray[np.float32]
+    marked: tuple[tuple[int, int], ...]
     saliency: SaliencyMap
     method: str
+    timed_by_attention: tuple[Word, ...]
     timed_by_saliency: tuple[Word, ...]
     gold: tuple[Word | None, ...]
 
@@ -99,9 +110,10 @@ def explain(
     from aligner.pipeline import align_audio
     from aligner.saliency import agreement, compute, evidence
     from aligner.textgrid import read_words
-    from aligner.timing.aggregation import Aggregation
     from aligner.timing.case import Case
+    from aligner.timing.choice import head_of
     from aligner.timing.settings import choose
+    from eval.gap_measure import LINEAR, as_evidence
 
     gold = read_words(reference) if reference else ()
     if duration(path) > model.window:
@@ -116,13 +128,12 @@ def explain(
     tokens = case.tokens(settings.units)
     if len(tokens.words) != len(alignment.words):
         raise InputError(f"{path} holds more text than one pass of {model.name} takes: cut it first")
-    plain = replace(settings, aggregation=Aggregation(), shift=0.0)
-    attention = case.evidence(plain)
+    looked = replace(settings, timing="attention", confidence=False)
+    attention = case.evidence(replace(looked, aggregation=LINEAR))
     found = compute(model, case.encoded, tokens, method, masks=masks, seed=seed, language=case.language)
-    evident = evidence(
-        found, attention.frame_duration, attention.values.shape[1], log=method.split(":")[0] == "gradient"
-    )
-    times = case.timed(evident, plain).words
+    frames = attention.values.shape[1]
+    evident = evidence(found, attention.frame_duration, frames, log=method.split(":")[0] == "gradient")
+    times = case.timed(as_evidence(evident.values, attention.frame_duration), replace(looked, shift=0.0)).words
     scores = agreement(attention, found, tokens)
     words = tuple(replace(w, agreement=a) for w, a in zip(alignment.words, scores, strict=True))
     return Explanation(
@@ -131,9 +142,13 @@ def explain(
         case.encoded.features.float().cpu().numpy(),
         tokens,
         replace(alignment, words=words),
+        head_of(model, settings, alignment.language) is not None,
         attention,
+        case.attention().weights,
+        model.alignment_heads,
         found,
         method,
+        case.words(looked).words,
         times,
         _matched(gold, words),
     )
@@ -156,8 +171,8 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
     dict
         duration, frame_duration (seconds); words with their rows and times per
         source; tokens; maps "attention", "saliency", "difference" of tokens and
-        of words, and the spectrogram, as base64 bytes with their shapes; the
-        recording as a base64 WAV file; agreement of the whole.
+        of words, every head's attention of tokens, and the spectrogram, as
+        base64 bytes with their shapes; the recording as a base64 WAV file; agreement of the whole.
     """
     from aligner.metrics.saliency import correlation, prepare
     from aligner.saliency import pool
@@ -193,6 +208,15 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
             name: {"tokens": _packed(encode(rows)), "words": _packed(encode(_per_word(rows, spans)))}
             for name, (encode, rows) in maps.items()
         },
+        "heads": [
+            {
+                "name": f"layer {layer}, head {head}",
+                "marked": (layer, head) in explanation.marked,
+                "pearson": _rounded(correlation(explanation.weights[layer, head], pooled).pearson),
+                "tokens": _packed(_row_bytes(explanation.weights[layer, head, :-1].astype(np.float64))),
+            }
+            for layer, head in np.ndindex(*explanation.weights.shape[:2])
+        ],
         "spectrogram": _packed(_whole_bytes(explanation.features[:, ::-1].T)),
         "audio": base64.b64encode(_wav(explanation.audio)).decode(),
     }
@@ -202,7 +226,9 @@ def _words(explanation: Explanation) -> list[dict[str, Any]]:
     """Text, rows, agreement and [onset, offset] per source of every word."""
     words = []
     for k, (word, span) in enumerate(zip(explanation.alignment.words, explanation.tokens.words, strict=True)):
-        sources = {"attention": word, "saliency": explanation.timed_by_saliency[k]}
+        sources = {"attention": explanation.timed_by_attention[k], "saliency": explanation.timed_by_saliency[k]}
+        if explanation.by_head:
+            sources = {"head": word, **sources}
         reference = explanation.gold[k] if explanation.gold else None
         if reference is not None:
             sources["gold"] = reference

@@ -50,6 +50,11 @@ def test_times_are_those_of_align_and_of_the_reference(page: Path) -> None:
     assert aligned.exit_code == 0, aligned.output
     expected = [word for segment in json.loads(aligned.stdout)["segments"] for word in segment["words"]]
     assert [w["text"] for w in words] == [w["word"].strip() for w in expected]
+    assert np.allclose([w["times"]["head"] for w in words], [[w["start"], w["end"]] for w in expected], atol=1e-3)
+    by_attention = CliRunner().invoke(
+        align, [str(AUDIO), "--text", str(TEXT), "--timing", "attention", "-f", "json", "-o", "-", "-q"]
+    )
+    expected = [word for segment in json.loads(by_attention.stdout)["segments"] for word in segment["words"]]
     assert np.allclose([w["times"]["attention"] for w in words], [[w["start"], w["end"]] for w in expected], atol=1e-3)
     gold = read_words(GOLD)
     assert np.allclose([w["times"]["gold"] for w in words], [[w.start, w.end] for w in gold], atol=1e-4)
@@ -70,6 +75,8 @@ def test_page_holds_the_recording_and_whole_maps(page: Path) -> None:
             assert packed["shape"][0] == count
             assert packed["shape"][1] * data["frame_duration"] == pytest.approx(data["duration"], abs=0.03)
             assert len(base64.b64decode(packed["bytes"])) == packed["shape"][0] * packed["shape"][1]
+    assert len(data["heads"]) == 24 and sum(head["marked"] for head in data["heads"]) == 8
+    assert all(head["tokens"]["shape"] == data["maps"]["attention"]["tokens"]["shape"] for head in data["heads"])
 
 
 def test_page_loads_nothing_from_elsewhere(page: Path) -> None:
@@ -92,7 +99,7 @@ def test_a_browser_shows_boundaries_and_cursor_where_the_data_has_them(page: Pat
     boxes = re.findall(
         r'class="word (\w+)" data-word="(\d+)"[^>]*style="left: ([\d.]+)%; width: ([\d.]+)%', found.stdout
     )
-    assert len(boxes) == 3 * len(data["words"])
+    assert len(boxes) == 4 * len(data["words"])
     for source, word, left, width in boxes:
         start, end = data["words"][int(word)]["times"][source]
         assert float(left) / 100 * data["duration"] == pytest.approx(start, abs=1e-3)
@@ -115,7 +122,7 @@ def test_gradients_need_no_masks_and_no_reference(tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     data = data_of(path.read_text(encoding="utf-8"))
     assert data["masks"] == 0 and data["convergence"] is None
-    assert all(set(word["times"]) == {"attention", "saliency"} for word in data["words"])
+    assert all(set(word["times"]) == {"head", "attention", "saliency"} for word in data["words"])
 
 
 @pytest.mark.parametrize(
