@@ -131,8 +131,9 @@ def whisper_timestamped(folder: Path) -> Align:
             for hook in hooks:
                 hook.remove()
         first = tokenizer.timestamp_begin
+        told = len(tokenizer.sot_sequence) - 1  # rows of the language and the task, which it takes off as well
         found = package.perform_word_alignment(
-            [first, *ids, first + len(samples) // 320], scores, tokenizer, mfcc=mel,
+            [first, *ids, first + len(samples) // 320], [w[..., told:, :] for w in scores], tokenizer, mfcc=mel,
             alignment_heads=model.alignment_heads, refine_whisper_precision_nframes=25, detect_disfluencies=False,
         )  # fmt: skip
         return [(w["text"].strip(), w["start"], w["end"]) for w in found]
