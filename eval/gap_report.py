@@ -113,7 +113,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     ]
     for name, rows in result["tables"].items():
         if rows:
-            lines += ["", f"## {TITLES[name]}", "", *_table(rows)]
+            lines += ["", f"## {TITLES[name]}", "", *table(rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -144,7 +144,7 @@ def cells_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
     return [c.replace("_", " ") for c in columns], [[cell(row, column) for column in columns] for row in rows]
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     header, body = cells_of(rows)
     lines = ["| " + " | ".join(line) + " |" for line in (header, *body)]
     return [lines[0], "|" + " --- |" * len(header), *lines[1:]]

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from click.testing import CliRunner
 
-from aligner.core import Word
+from aligner.core import Audio, Word
+from aligner.models import load_model
 from aligner.timing import habits
 from aligner.timing.head import HEADS, load
 from benchmarks.accuracy import measure, rival, table
@@ -21,6 +23,8 @@ from benchmarks.contenders import ENCODER, RATE, Turn, clip, pieces, take_turns
 from benchmarks.habits import Timed, fitted
 from benchmarks.invented import Counts, count, ratio
 from benchmarks.joined import joined
+from benchmarks.layers import HEARD, NOTHING, OUTPUT, representations
+from benchmarks.marks import sentence
 from benchmarks.mixtures import Mixture, level, mixtures, noise
 from benchmarks.monophones import in_turns
 from benchmarks.recognition import main as recognition
@@ -28,9 +32,11 @@ from benchmarks.recognition import rate, word_errors
 from benchmarks.rivals import CannotRun
 from benchmarks.speed import table as speed_table
 from benchmarks.throughput import cut
+from benchmarks.translation import told
+from benchmarks.windows import main as windows
 from eval.baselines import uniform_times
 from eval.corpora import textgrid
-from eval.manifest import make_utterance, write_manifest
+from eval.manifest import load_audio, make_utterance, read_manifest, write_manifest
 from eval.systems import AlignedUtterance, System
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
@@ -92,6 +98,62 @@ def test_joined_utterances_keep_their_words_times_and_speakers(tmp_path: Path) -
     ]
     assert first.texts == ("one two", "one two") and first.speaker == "a"
     np.testing.assert_allclose(first.audio.samples[2 * RATE :], soundfile.read(tmp_path / "1.wav")[0], atol=1e-4)
+
+
+def test_windows_are_cut_in_the_longest_rest_and_joined_up_to_a_length(tmp_path: Path) -> None:
+    """Gold words keep their sound: wherever a word is, in whatever file, its samples are those of the recording."""
+    rng, rate = np.random.default_rng(0), RATE
+    samples = (0.1 * rng.normal(size=10 * rate)).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", samples, rate, subtype="FLOAT")
+    soundfile.write(tmp_path / "short.wav", samples[: 2 * rate], rate, subtype="FLOAT")
+    starts = [0.5, 1.5, 2.5, 4.5, 5.5, 6.5, 7.5, 8.5]  # the longest rest is that before 4.5
+    long = make_utterance("long", tmp_path / "long.wav", [(f"w{a}", a, a + 0.9) for a in starts], speaker="a")
+    short = make_utterance("short", tmp_path / "short.wav", [("w0.5", 0.5, 1.4)], speaker="a")
+    write_manifest([long, short], tmp_path / "m.jsonl")
+    done = CliRunner().invoke(windows, [str(tmp_path / "m.jsonl"), "-o", str(tmp_path / "made"), "--seconds", "8.5"])
+    assert done.exit_code == 0, done.output
+    made = read_manifest(tmp_path / "made" / "windows.jsonl")
+    assert [[w.text for w in one.words] for one in made] == [
+        ["w0.5", "w1.5", "w2.5"],
+        ["w4.5", "w5.5", "w6.5", "w7.5", "w8.5", "w0.5"],
+    ]
+    for one in made:
+        heard = load_audio(one, rate).samples
+        for word in one.words:
+            at, here = round(float(word.text[1:]) * rate), round(word.start * rate)
+            np.testing.assert_allclose(heard[here : here + rate // 2], samples[at : at + rate // 2], atol=1e-4)
+
+
+def test_a_bare_text_becomes_a_sentence_of_the_same_words() -> None:
+    assert sentence("so i said i'm in it") == "So I said I'm in it."
+
+
+def test_what_a_layer_knows_is_what_the_model_passes_on() -> None:
+    """Keys scored with the model's own queries are the attention that it shows."""
+    model = load_model("embedded", threads=1)
+    encoded = model.encode(Audio(0.1 * np.random.default_rng(0).normal(size=RATE).astype(np.float32), RATE))
+    known = representations(model, encoded)
+    assert {len(states) for states in known.values()} == {50} and not known[NOTHING].any()
+    layers, heads = len(encoded.layers), model.network.shape.decoder_attention_heads
+    assert len(known) == 3 + layers + 2 * len(model.network.decoder.layers)
+    np.testing.assert_array_equal(known[OUTPUT], encoded.states[:50])
+    with torch.inference_mode():
+        first = model.network.encoder.layers[0](model.network.encoder.heard(encoded.features[None]))[0]
+        weights = model.network.decoder.layers[1].encoder_attn.k_proj.weight
+    assert first.shape == known[HEARD].shape == (50, model.network.shape.d_model) and heads > 1
+    np.testing.assert_allclose(known["keys of decoder layer 1"], known[OUTPUT] @ weights.numpy().T, atol=1e-3)
+
+
+def test_a_model_that_is_told_to_translate_is_asked_so_in_every_pass_and_the_other_is_not(
+    multilingual_checkpoint: Path,
+) -> None:
+    model = load_model(str(multilingual_checkpoint), threads=1)
+    other = told(model, "translate")
+    assert other.prompt("de") == model.prompt("de", "translate") != model.prompt("de")
+    encoded = model.encode(Audio(np.zeros(RATE, np.float32), RATE))
+    tokens = model.tokenize("hello", language="de")
+    first, second = (m.attend(encoded, tokens, "de").logits for m in (model, other))
+    assert not np.allclose(first, second)
 
 
 def test_mixtures_hold_the_utterance_where_they_say() -> None:
