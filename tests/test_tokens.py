@@ -96,6 +96,8 @@ def test_ids_of_the_english_vocabulary(language: str) -> None:
         found = read_vocabulary(folder, 51864)
         assert found.encode(" " + SENTENCES[language]) == peer.encode(" " + SENTENCES[language])
         assert found.special["<|notimestamps|>"] == peer.no_timestamps
+        assert found.decode(found.encode("<|en|>")) == "<|en|>"
+        assert max(found.encode("<|en|>")) < found.special["<|endoftext|>"]
 
 
 def test_special_tokens_in_a_text_are_plain_characters(vocabulary: Vocabulary) -> None:

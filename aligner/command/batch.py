@@ -6,6 +6,7 @@ resumed (`aligner.command.journal`) leaves the same bytes as one that was not.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -43,9 +44,14 @@ MISMATCH = 0.33  # mean probability of given words below which they are hardly w
 
 @lru_cache(maxsize=1)
 def _model(loading: tuple[tuple[str, Any], ...]) -> Any:
-    from aligner.models import load_model
+    gc.disable()  # what is made from here on stays: to look for garbage in it again and again takes half a second
+    try:
+        from aligner.models import load_model
 
-    return load_model(**dict(loading))
+        return load_model(**dict(loading))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def transcript(plan: Plan, job: Job) -> Transcript | None:

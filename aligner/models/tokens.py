@@ -67,7 +67,10 @@ def read_vocabulary(folder: Path | None, vocab_size: int) -> Vocabulary:
     ModelError
         Damaged files, or none for a vocabulary of this size.
     """
-    if folder is None or not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+    there = folder is not None and any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json"))
+    if folder == known.EMBEDDED or (not there and vocab_size == known.ENGLISH_VOCABULARY):
+        return _embedded()
+    if folder is None or not there:
         return _made(_of_openai(vocab_size))
     try:
         if (folder / "tokenizer.json").is_file():
@@ -90,6 +93,17 @@ def _made(written: dict[str, Any]) -> Vocabulary:
 
     special = {token["content"]: int(token["id"]) for token in written["added_tokens"]}
     return Vocabulary(tokenizers.Tokenizer.from_str(json.dumps({**written, "added_tokens": []})), special)
+
+
+def _embedded() -> Vocabulary:
+    """OpenAI's English vocabulary; it lacks no merge, so its 100 000 entries are parsed once, by the library."""
+    import tokenizers
+
+    text = (known.EMBEDDED / "tokenizer.json").read_text(encoding="utf-8")
+    start = text.index("[", text.index('"added_tokens"'))
+    added, stop = json.JSONDecoder().raw_decode(text, start)
+    special = {token["content"]: int(token["id"]) for token in added}
+    return Vocabulary(tokenizers.Tokenizer.from_str(f"{text[:start]}[]{text[stop:]}"), special)
 
 
 def _first_line(error: Exception) -> str:
@@ -129,10 +143,7 @@ def _from_parts(folder: Path) -> dict[str, Any]:
 
 
 def _of_openai(vocab_size: int) -> dict[str, Any]:
-    """`tokenizer.json` of OpenAI's vocabulary with so many tokens."""
-    if vocab_size == known.ENGLISH_VOCABULARY:
-        found: dict[str, Any] = json.loads((known.EMBEDDED / "tokenizer.json").read_text(encoding="utf-8"))
-        return found
+    """`tokenizer.json` of OpenAI's multilingual vocabulary with so many tokens."""
     n_languages = vocab_size - 51865 + 99
     if vocab_size not in known.VOCABULARIES:
         raise ModelError(f"the checkpoint has no tokenizer.json, and nothing is known of {vocab_size} tokens")
