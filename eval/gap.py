@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eval.manifest import Utterance
 
 METHODS = ("encoder", "gradient:output", "gradient", "strips")
-MASKS = {"encoder": 2048, "strips": 256, "spes": 512}  # the split-half correlation they reach is in the tables
+MASKS = {"encoder": 2048, "strips": 1024, "spes": 512}  # the split-half correlation they reach is in the tables
 
 
 @dataclass(frozen=True)

@@ -118,12 +118,17 @@ def test_findings_of_the_paper_are_judged_by_intervals() -> None:
         maps |= {"layer 0": 0.16, "layer 1": 0.5, "all layers": 0.6}
         for method, lower in (("encoder", 0), ("strips", 0.1)):
             record["saliency"].setdefault(method, {})["maps"] = {n: v - lower + level for n, v in maps.items()}
+        # Masks so noisy that they alone would make the difference of the two.
+        ceiling = 0.5 / 0.6 * close.ceiling_of(record["saliency"]["encoder"]["convergence"])
+        record["saliency"]["strips"]["convergence"] = ceiling**2 / (2 - ceiling**2)
         record["map_error"] |= {"layer 0": 1.0, "layer 1": 1.0, "all layers": 1.0}
     rows = {row["finding"]: row for row in close.published(records)}
     assert rows["correlation of all layers and heads with SM^H"]["verdict"] == "confirmed"
     assert rows["SM^H: all layers and heads minus the best single head (1.0)"]["here"] == pytest.approx(0.1)
     assert rows["SM^X: later half of the layers minus the earlier"]["verdict"] == "confirmed"
     assert rows["context mixing: SM^H minus SM^X"]["here"] == pytest.approx(0.1)
+    below = rows["the same, each as a share of the ceiling that the noise of its masks puts"]
+    assert below["here"] == pytest.approx(0, abs=0.003)
 
 
 @pytest.mark.parametrize("tells", [True, False])
