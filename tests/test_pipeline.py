@@ -83,6 +83,7 @@ class _Counting:
     def __init__(self, model: SpeechModel) -> None:
         self._model = model
         self.calls: list[str] = []
+        self.fingerprint = model.fingerprint
 
     def __getattr__(self, name: str) -> object:
         if name in ("encode", "encode_all", "force", "attend", "transcribe"):
@@ -100,6 +101,17 @@ def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: 
     counting.calls.clear()
     align_audio(counting, audio, None, choose())  # type: ignore[arg-type]
     assert counting.calls == ["encode_all", "transcribe", "force"]
+
+
+def test_a_head_for_another_language_costs_no_second_encoding(
+    model: SpeechModel, audio: Audio, multilingual_checkpoint: Path
+) -> None:
+    counting = _Counting(aligner.load_model(str(multilingual_checkpoint)))
+    counting.fingerprint = model.fingerprint  # for which a head of English is known
+    silence = np.zeros(2 * audio.sample_rate, np.float32)
+    padded = Audio(np.concatenate([silence, audio.samples, silence]), audio.sample_rate)
+    align_audio(counting, padded, TEXT, choose(language="de", confidence=False))  # type: ignore[arg-type]
+    assert counting.calls == ["encode", "attend"]
 
 
 def test_probabilities_are_means_of_token_probabilities(model: SpeechModel, audio: Audio) -> None:

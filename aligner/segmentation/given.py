@@ -63,7 +63,8 @@ def align_text(
         No words in the text, or none of it found in the recording; hints beyond its end, or none where they are asked.
     """
     whole = without_silence(active(levels), source.duration)
-    region = Region(0.0, source.duration) if _may_be_heard(model, settings) else whole
+    alone = settings.timing in ("auto", "head") and not (settings.tokens or settings.saliency)
+    region = Region(0.0, source.duration) if alone and _may_be_heard(model, settings) else whole
     window = model.encode(source.read(region.start, region.end)) if region.duration <= model.window else None
     language, probability = language_of(model, source, settings, text, window)
     doubt = unknown_script(text, model.languages, model.name) if settings.language is None else None
@@ -72,7 +73,7 @@ def align_text(
         if not cues:
             raise InputError("the transcript has no times that could be hints: leave --hints out")
         hints = Hints.of(cues, language, settings.hints, source.duration)
-    if _may_be_heard(model, settings) and (head := head_of(model, settings, language)) is not None:
+    if alone and (head := head_of(model, settings, language)) is not None:
         aligned = align_by_sounds(model, head, source, levels, text, settings, language, window, hints)
     else:
         if region != whole and whole.duration <= model.window:
@@ -83,9 +84,9 @@ def align_text(
 
 
 def _may_be_heard(model: SpeechModel, settings: Settings) -> bool:
-    """Whether a timing head alone times the words, if there is one for their language: it hears silence, too."""
-    alone = settings.timing in ("auto", "head") and not (settings.tokens or settings.saliency)
-    return alone and (settings.head is not None or settings.timing == "head" or known(model.fingerprint) is not None)
+    """Whether there is a timing head for the language, as far as that is known: a head hears silence, too."""
+    language = settings.language or (model.languages[0] if len(model.languages) == 1 else None)
+    return settings.head is not None or known(model.fingerprint, language) is not None
 
 
 def _by_attention(
