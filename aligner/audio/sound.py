@@ -11,6 +11,8 @@ from aligner.audio.level import block_levels
 from aligner.audio.read import resample
 from aligner.audio.recording import Recording
 
+_TOGETHER = 1 << 17  # samples that the detector hears at a time: a minute of them would take 30 MB
+
 
 @dataclass(frozen=True, eq=False)
 class Sound:
@@ -39,7 +41,8 @@ def listen(recording: Recording) -> Sound:
     levels, speech = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     for _, audio in recording.blocks():
         levels.append(block_levels(audio))
-        speech.append(detector.feed(resample(audio.samples, audio.sample_rate, RATE)))
+        samples = resample(audio.samples, audio.sample_rate, RATE)
+        speech += [detector.feed(samples[k : k + _TOGETHER]) for k in range(0, len(samples), _TOGETHER)]
     speech.append(detector.finish())
     return Sound(np.concatenate(levels), np.concatenate(speech), recording.duration)
 

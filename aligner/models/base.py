@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aligner.core import AttentionMap, Audio, Tokens
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
+_TOGETHER = 64  # tokens whose probabilities are found at a time: each has scores of 200 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +79,23 @@ class ForcedPass:
 
     Attributes
     ----------
-    attention : AttentionMap
-        Cross-attention of every layer and head.
+    attend : callable
+        Returns the cross-attention of every layer and head.
     ids : tuple of int
         Text tokens.
     scores : callable
-        Returns a float tensor (tokens, vocabulary): the decoder's scores for each text token, special ones left out.
+        Takes a range of the text tokens; returns a float tensor (tokens, vocabulary), the decoder's scores for each,
+        special ones left out.
     """
 
-    attention: AttentionMap
+    attend: Callable[[], AttentionMap] = field(repr=False)
     ids: tuple[int, ...]
-    scores: Callable[[], torch.Tensor] = field(repr=False)
+    scores: Callable[[slice], torch.Tensor] = field(repr=False)
+
+    @cached_property
+    def attention(self) -> AttentionMap:
+        """Cross-attention of every layer and head; 20 MB, so only when it is asked for."""
+        return self.attend()
 
     def probabilities(self) -> NDArray[np.float64]:
         """Probability of each text token, shape (tokens,); costs the output layer, so only when it is asked for.
@@ -95,12 +104,19 @@ class ForcedPass:
         """
         import torch
 
+        parts = [slice(k, k + _TOGETHER) for k in range(0, len(self.ids), _TOGETHER)]
         with torch.inference_mode():
-            scores = self.scores()
-            wanted = torch.tensor(self.ids, dtype=torch.long, device=scores.device)
-            chosen = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1)
-        result: NDArray[np.float64] = chosen.double().exp().cpu().numpy()
+            logs = [_log_probabilities(self.scores(part), self.ids[part]) for part in parts]
+        result: NDArray[np.float64] = torch.cat(logs).double().exp().cpu().numpy()
         return result
+
+
+def _log_probabilities(scores: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
+    """Of one token for each row of scores."""
+    import torch
+
+    wanted = torch.tensor(ids, device=scores.device)
+    return scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1)
 
 
 class SpeechModel(Protocol):

@@ -60,23 +60,14 @@ class Checkpoint:
         ModelError
             Files that are damaged.
         """
-        return self.contents.weights()
+        found = self.contents.weights()
+        self.__dict__["fingerprint"] = fingerprint_of(found)  # or the files would be read again for it
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits, the same for the same weights in any format and precision.
-
-        SHA-256 of the encoder's layer norms, biases of convolutions and
-        positions, as float16 in the order of their names.
-        """
-        import torch
-
-        named = {name.removeprefix("model."): part for name, part in self.weights().items() if _EXACT.fullmatch(name)}
-        digest = hashlib.sha256()
-        for name in sorted(named):
-            digest.update(name.encode())
-            digest.update(named[name].to(torch.float16).contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """See `fingerprint_of`."""
+        return fingerprint_of(self.contents.weights())
 
     @cached_property
     def alignment_heads(self) -> tuple[known.Head, ...]:
@@ -125,6 +116,22 @@ class Checkpoint:
             Files that are damaged, or none for a vocabulary of this size.
         """
         return read_vocabulary(self.contents.vocabulary, int(self.config["vocab_size"]))
+
+
+def fingerprint_of(weights: dict[str, torch.Tensor]) -> str:
+    """16 hex digits, the same for the same weights in any format and precision.
+
+    SHA-256 of the encoder's layer norms, biases of convolutions and
+    positions, as float16 in the order of their names.
+    """
+    import torch
+
+    named = {name.removeprefix("model."): part for name, part in weights.items() if _EXACT.fullmatch(name)}
+    digest = hashlib.sha256()
+    for name in sorted(named):
+        digest.update(name.encode())
+        digest.update(named[name].to(torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def read_checkpoint(path: Path, name: str) -> Checkpoint:

@@ -316,7 +316,8 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
     ----------
     shape : Shape
     weights : dict of tensors
-        Under transformers' names; others than the network's are left out.
+        Under transformers' names; others than the network's are left out. Emptied, so that what is converted is not
+        held twice.
     device, dtype
         Of the network; weights are converted. With int8 linear layers are, and what they pass on is float32.
 
@@ -325,7 +326,7 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
     ValueError
         A tensor is missing or has another shape than the config says.
     """
-    held = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+    held = {name.removeprefix("model."): weights.pop(name) for name in list(weights)}
     for side, count in (("encoder", shape.encoder_layers), ("decoder", shape.decoder_layers)):
         there = {name.split(".")[2] for name in held if name.startswith(f"{side}.layers.")}
         if len(there) != count:  # before as many are built as any number says
@@ -345,5 +346,5 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
         kept = {name: held[name] if "embed_tokens" in name else held[name].float() for name in network.state_dict()}
         network.load_state_dict(kept, assign=True)
         return network.eval().requires_grad_(False)
-    network.load_state_dict({name: held[name].to(device, dtype) for name in wanted}, assign=True)
+    network.load_state_dict({name: held.pop(name).to(device, dtype) for name in wanted}, assign=True)
     return network.eval().requires_grad_(False)

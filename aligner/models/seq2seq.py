@@ -292,9 +292,8 @@ class TransformersModel:
             raise ModelError(f"model {self.name!r}: its attention has the shape {tuple(weights.shape)}")
         # Scores are known up to a constant of each row, which no softmax sees.
         logits = weights.clamp(min=torch.finfo(torch.float32).tiny).log().cpu().numpy()
-        return ForcedPass(
-            AttentionMap(logits, encoded.frames, self.frame_duration, suffix=1), tokens.ids, lambda: scores
-        )
+        attention = AttentionMap(logits, encoded.frames, self.frame_duration, suffix=1)
+        return ForcedPass(lambda: attention, tokens.ids, lambda part: scores[part])
 
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
         """Cross-attention of one teacher-forced pass; see `SpeechModel`."""

@@ -306,9 +306,12 @@ class WhisperModel:
         with torch.inference_mode():
             memory = self.network.decoder.memory(encoded.states[None])
             hidden, queries = self.network.decoder(ids, memory)
-            attention = self._attention(queries, memory, encoded, first)
         text = hidden[0, first : first + len(tokens)]
-        return ForcedPass(attention, tokens.ids, lambda: self.network.decoder.scores(text)[:, : self.special.end])
+        return ForcedPass(
+            lambda: self._attention(queries, memory, encoded, first),
+            tokens.ids,
+            lambda part: self.network.decoder.scores(text[part])[:, : self.special.end],
+        )
 
     def attend(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> AttentionMap:
         """Cross-attention scores of one teacher-forced pass, which ends where they are known; see `SpeechModel`."""

@@ -165,15 +165,14 @@ def _config(path: Path, variables: dict[str, _Variable]) -> dict[str, Any]:
 
 
 def _weights(path: Path, variables: dict[str, _Variable]) -> dict[str, torch.Tensor]:
-    """Tensors by transformers' names: parts of the mapped file, but for whole numbers."""
+    """Tensors by transformers' names: parts of the file, each mapped on its own, but for whole numbers."""
     import torch
-
-    mapped = np.memmap(path, np.uint8, mode="c")  # private, since torch warns of what it must not write to
 
     def array(name: str) -> NDArray[Any]:
         variable = variables[name]
-        raw = mapped[variable.offset : variable.offset + variable.n_bytes]
-        return np.require(raw.view(variable.dtype).reshape(variable.shape), requirements="A")
+        # Private, since torch warns of what it must not write to.
+        mapped = np.memmap(path, variable.dtype, "c", variable.offset, variable.shape)
+        return np.require(mapped, requirements="A")
 
     def tensor(name: str) -> torch.Tensor:
         values = array(name)
