@@ -9,7 +9,7 @@ import pytest
 
 from aligner.errors import ModelError
 from aligner.models.known import EMBEDDED
-from aligner.models.tokens import Vocabulary, read_vocabulary
+from aligner.models.tokens import Vocabulary, read_vocabulary, tokenize
 from benchmarks.peers import with_special_tokens
 
 tokenizers = pytest.importorskip("whisper.tokenizer", reason="openai-whisper, a test-only peer, is not installed")
@@ -118,3 +118,19 @@ def test_a_damaged_vocabulary_is_one_sentence(content: str, tmp_path: Path) -> N
     with pytest.raises(ModelError, match=r"vocabulary in .* is damaged") as caught:
         read_vocabulary(tmp_path, 51865)
     assert "\n" not in str(caught.value)
+
+
+def test_words_that_a_user_sets_apart_are_words_in_chinese_too() -> None:
+    vocabulary = read_vocabulary(None, 51865)
+
+    def words(text: str) -> tuple[str, list[str]]:
+        found = tokenize(text, vocabulary.encode, vocabulary.decode, language="zh")
+        return vocabulary.decode(found.ids), [span.text for span in found.words]
+
+    apart, together = "我们 今天下午 去 看 OK 吗 ？", "我们今天下午去看OK吗？"
+    # The decoder has not seen spaces between Chinese words: only Latin ones keep theirs.
+    assert words(apart) == ("我们今天下午去看 OK 吗？", ["我们", "今天下午", "去", "看", "OK", "吗 ？"])
+    # Spaces between sentences tell nothing of words.
+    said, found = words(f"{together} {together}")
+    assert said == f"{together} {together}"
+    assert "今天下午" not in found

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from aligner.core import Tokens, WordSpan
 from aligner.errors import ModelError, SettingError
 from aligner.models import known
-from aligner.text.scripts import UNSPACED_LANGUAGES, clusters, is_punctuation
+from aligner.text.scripts import UNSPACED_LANGUAGES, clusters, is_punctuation, separator, without_spaces
 
 if TYPE_CHECKING:
     import tokenizers
@@ -219,7 +219,7 @@ def tokenize(text: str, encode: Encode, decode: Decode, units: str = "subword", 
     units : str
         "subword" or "character".
     language : str, optional
-        Some are written without spaces.
+        Some are written without spaces: words are set apart as the user did, else by tokens.
 
     Raises
     ------
@@ -234,18 +234,27 @@ def tokenize(text: str, encode: Encode, decode: Decode, units: str = "subword", 
         def encode(text: str) -> list[int]:
             return [token for character in text for token in whole(character)]
 
-    spans = _unspaced if language in UNSPACED_LANGUAGES else _spaced
-    ids, words = spans(text, encode, decode, units)
+    if without_spaces(text, language):
+        ids, words = _unspaced(text, encode, decode)
+    else:
+        # A text starts with a space in subwords, with its first character in characters (arXiv 2509.09987).
+        before = " " if units == "subword" and language not in UNSPACED_LANGUAGES else ""
+        ids, words = _spaced(text, encode, decode, before, language in UNSPACED_LANGUAGES)
     return Tokens(tuple(ids), tuple(decode([token]) for token in ids), tuple(words))
 
 
-def _spaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[list[int], list[WordSpan]]:
+def _spaced(
+    text: str, encode: Encode, decode: Decode, before: str, by_script: bool
+) -> tuple[list[int], list[WordSpan]]:
+    """Words between spaces; a decoder sees those spaces only that the scripts at both sides of them have."""
     ids: list[int] = []
     words: list[WordSpan] = []
     waiting = ""  # marks in front of the first word
+    previous = ""
     for written in text.split():
-        # A text starts with a space in subwords, with its first character in characters (arXiv 2509.09987).
-        pieces = encode((" " if ids or units == "subword" else "") + written)
+        if previous:
+            before = separator(previous, written) if by_script else " "
+        pieces = encode(before + written)
         if not is_punctuation(written):
             words.append(WordSpan(waiting + written, *_inner(pieces, len(ids), decode)))
             waiting = ""
@@ -255,6 +264,7 @@ def _spaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[list
         else:
             waiting += written + " "
         ids += pieces
+        previous = written
     return ids, words
 
 
@@ -267,7 +277,7 @@ def _inner(pieces: list[int], offset: int, decode: Decode) -> tuple[int, int]:
     return offset + spoken[0][0], offset + spoken[-1][1]
 
 
-def _unspaced(text: str, encode: Encode, decode: Decode, units: str) -> tuple[list[int], list[WordSpan]]:
+def _unspaced(text: str, encode: Encode, decode: Decode) -> tuple[list[int], list[WordSpan]]:
     """Scripts written without spaces: a word per group of tokens that spells whole clusters of characters."""
     ids = encode(text.strip())
     words: list[WordSpan] = []

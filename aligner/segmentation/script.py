@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aligner.text.scripts import UNSPACED_LANGUAGES, clusters
+from aligner.text.scripts import clusters, without_spaces
 from aligner.text.transcript import sentences
 
 
@@ -45,8 +45,8 @@ class Script:
 
 
 def script_of(text: str, language: str) -> Script:
-    """Words of a transcript; in scripts without spaces its clusters of characters, each with the space after it."""
-    unspaced = language in UNSPACED_LANGUAGES
+    """Words of a transcript; where no spaces set them apart its clusters, each with the space after it."""
+    unspaced = without_spaces(text, language)
     words: list[str] = []
     ends: set[int] = set()
     for sentence in sentences(text):

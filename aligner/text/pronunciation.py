@@ -12,12 +12,14 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import import_module
+from itertools import product
 from typing import Any, Protocol
 
 from aligner.errors import SettingError
 from aligner.registry import Registry
 from aligner.text.spoken import spoken_form
 
+_APICAL = frozenset({"z", "c", "s", "zh", "ch", "sh", "r"})  # initials whose i is another vowel
 MOST_WAYS = 6  # pronunciations of a written word that are tried
 
 
@@ -130,23 +132,31 @@ def letters(language: str) -> Speller:
 def pinyin(language: str = "zh") -> Speller:
     """Initials and finals of Mandarin, without tones; needs the package pypinyin (extra `languages`).
 
+    A character that stands alone may be said in all its ways; what it is in a word, the word tells.
+
     Raises
     ------
     SettingError
         The package is not installed.
     """
     package = _romaniser("pypinyin")
+    parts = import_module("pypinyin.contrib.tone_convert")
 
-    def spell(word: str) -> tuple[str, ...]:
-        spoken = spoken_form(word, language).replace(" ", "")
-        kept = "".join(c for c in spoken if c.isalpha())
-        starts, ends = (
-            package.lazy_pinyin(kept, style=style, strict=False, errors=list)
-            for style in (package.Style.INITIALS, package.Style.FINALS)
-        )
-        return tuple(s for pair in zip(starts, ends, strict=True) for s in dict.fromkeys(pair) if s)
+    @lru_cache(maxsize=4096)
+    def sounds(syllable: str) -> tuple[str, ...]:
+        start, end = parts.to_initials(syllable), parts.to_finals(syllable)
+        if not end:  # a letter, or a hum
+            return (syllable,)
+        return (start, "ih" if end == "i" and start in _APICAL else end) if start else (end,)
 
-    return _one_way(spell)
+    @lru_cache(maxsize=65536)
+    def say(word: str) -> tuple[tuple[str, ...], ...]:
+        kept = "".join(c for c in spoken_form(word, language) if c.isalpha())
+        read = package.pinyin(kept, style=package.Style.NORMAL, errors=list, heteronym=len(kept) == 1)
+        ways = (tuple(sound for syllable in way for sound in sounds(syllable)) for way in product(*read))
+        return tuple(way for way in dict.fromkeys(ways) if way)[:MOST_WAYS]
+
+    return say
 
 
 @spellers.register("romaji")

@@ -7,6 +7,7 @@ import unicodedata
 import regex
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+LONG = 3.0  # clusters: more than a word has, where words are set apart
 _UNSPACED = ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "THAI", "LAO", "MYANMAR", "KHMER")
 
 _BEFORE = "เแโใไເແໂໃໄ"  # Thai and Lao vowels that are written before the consonant they follow in speech
@@ -46,6 +47,23 @@ def clusters(text: str) -> list[str]:
     ['ไป', 'น้ำ']
     """
     return [found[0] for found in _CLUSTER.finditer(text)]
+
+
+def without_spaces(text: str, language: str | None) -> bool:
+    """Whether the words of a text are not set apart by spaces: in some scripts they are not, unless somebody did so.
+
+    Spaces stand between words where they are no more than `LONG` clusters apart in the mean; between sentences they
+    are further apart.
+
+    Examples
+    --------
+    >>> without_spaces("我们今天去 他们明天来", "zh"), without_spaces("我们 今天 去", "zh"), without_spaces("go", "en")
+    (True, False, False)
+    """
+    if language not in UNSPACED_LANGUAGES:
+        return False
+    parts = [part for part in text.split() if any(map(str.isalnum, part))]
+    return len(parts) < 2 or sum(len(clusters(part)) for part in parts) > LONG * len(parts)
 
 
 def _decides(character: str) -> bool:

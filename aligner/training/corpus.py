@@ -19,6 +19,7 @@ from aligner.errors import InputError
 from aligner.models.base import SpeechModel
 from aligner.pipeline import align_audio
 from aligner.text.pronunciation import Speller
+from aligner.text.spacing import running
 from aligner.text.transcript import find_transcript, read_text, read_transcript
 from aligner.timing.settings import Settings
 
@@ -201,7 +202,7 @@ def pieces(model: SpeechModel, item: Item, language: str) -> tuple[Item, ...]:
     return tuple(
         replace(
             item,
-            text=" ".join(word.text for word in group),
+            text=running(group),
             start=max(low, group[0].start - _AROUND),
             end=min(high, group[-1].end + _AROUND),
         )
