@@ -121,18 +121,19 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
     -------
     list of Decoded, one for each window
     """
-    keys = memory[0][0]
-    batch = len(keys)
-    past = Past(network.shape, batch, keys)
-    ids = torch.tensor([prompt] * batch, device=keys.device)
-    hidden, _ = network.decoder(ids, memory, past)
+    looked_at = list(memory)
+    del memory  # so that what has ended leaves it, where nobody else holds it
+    batch, device = len(looked_at[0][0]), looked_at[0][0].device
+    past = Past(network.shape, batch, looked_at[0][0])
+    ids = torch.tensor([prompt] * batch, device=device)
+    hidden, _ = network.decoder(ids, tuple(looked_at), past)
     silent = [0.0] * batch
     if rules.no_speech is not None:
         silent = network.decoder.scores(hidden[:, 0]).softmax(-1)[:, rules.no_speech].tolist()
     texts: list[list[int]] = [[] for _ in range(batch)]
     gains = [0.0] * batch
     open_ = list(range(batch))  # windows whose text goes on: a row each
-    clock = Clock(rules, batch, keys.device) if timed else None
+    clock = Clock(rules, batch, device) if timed else None
     never = rules.never.clone()
     if clock:
         never[clock.zero :] = False
@@ -156,12 +157,15 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
             break
         if len(going) < len(open_):  # what has ended costs nothing more
             open_ = [open_[row] for row in going]
-            rows = torch.tensor(going, device=keys.device)
-            chosen, memory = chosen[rows], tuple((keys[rows], values[rows]) for keys, values in memory)
+            rows = torch.tensor(going, device=device)
+            chosen = chosen[rows]
+            for layer, (keys, values) in enumerate(looked_at):
+                looked_at[layer] = keys[rows], values[rows]
+            del keys, values
             past.keep(rows)
             if clock:
                 clock.keep(rows)
-        hidden, _ = network.decoder(chosen[:, None], memory, past)
+        hidden, _ = network.decoder(chosen[:, None], tuple(looked_at), past)
     return [
         Decoded(tuple(text), gain / (len(text) + 1), none)
         for text, gain, none in zip(texts, gains, silent, strict=True)
