@@ -19,7 +19,7 @@ from aligner.errors import InputError, SettingError
 
 if TYPE_CHECKING:
     from aligner.models import SpeechModel
-    from aligner.timing.head import Card
+    from aligner.timing.head import Card, Head
     from aligner.training.corpus import Item
     from aligner.training.teach import Lesson
 
@@ -41,10 +41,10 @@ Say = Callable[[str], None]
 )
 @click.option(
     "--start",
-    type=click.Choice(["attention", "even"]),
-    default="attention",
+    type=click.Choice(["either", "attention", "even"]),
+    default="either",
     show_default=True,
-    help="Where words are taken to be at first: by attention, or evenly spread.",
+    help="Where words are taken to be at first: by attention, evenly spread, or the likelier of both.",
 )
 @click.option("--speller", metavar="NAME", help="How words become sounds.  [default: by the language]")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Most speech, evenly over speakers.")
@@ -69,7 +69,6 @@ def adapt(corpora: tuple[Path, ...], name: str, language: str | None, output: Pa
     from aligner.text.pronunciation import speller_for, spellers
     from aligner.timing.head import save
     from aligner.training.gain import gain
-    from aligner.training.teach import teach
 
     if options["speller"] is not None and options["speller"] not in spellers:
         raise SettingError(f"unknown speller {options['speller']!r}: choose one of {', '.join(spellers)}")
@@ -86,20 +85,8 @@ def adapt(corpora: tuple[Path, ...], name: str, language: str | None, output: Pa
         items = _items(corpora, options, say)
         ready = _pieces(model, items, language, spell, say, phase)
         lessons = _encoded(model, ready, language, options["apart"], work, phase)
-        card = _card(model, language, speller, lessons, ready, options["start"])
-        learned, judges = _split(lessons, options["held_out"], options["seed"])
-        with phase("teaching", 1.0) as step:
-            done = 0.0
-
-            def report(what: str, share: float) -> None:
-                nonlocal done
-                say(what)
-                step(share - done)
-                done = share
-
-            without = options["start"] == "even"
-            first = [replace(lesson, starts=None) if without else lesson for lesson in learned]
-            head = teach(card, first, judges, report)
+        card = _card(model, language, speller, lessons, ready)
+        head, judges = _taught(card, lessons, options, say, phase)
         save(head, output)
         verdict = gain(head, judges)
     if not options["keep"]:
@@ -173,9 +160,7 @@ def _encoded(
         return list(encoded(model, windows, language, work, step))
 
 
-def _card(
-    model: SpeechModel, language: str, speller: str, lessons: list[Lesson], items: tuple[Item, ...], start: str
-) -> Card:
+def _card(model: SpeechModel, language: str, speller: str, lessons: list[Lesson], items: tuple[Item, ...]) -> Card:
     from aligner.text.pronunciation import PHONES, sounds_of, spellers
     from aligner.timing.head import Card
 
@@ -185,7 +170,35 @@ def _card(
         raise InputError("the transcripts have too few sounds to learn from: give more speech, or another --speller")
     sources = tuple(sorted({item.source for item in items}))
     # A folder's place on this machine is nobody else's business.
-    return Card(Path(model.name).name, model.fingerprint, language, speller, sounds, sources, start=start)
+    return Card(Path(model.name).name, model.fingerprint, language, speller, sounds, sources)
+
+
+def _taught(
+    card: Card, lessons: list[Lesson], options: dict[str, Any], say: Say, phase: Any
+) -> tuple[Head, list[Lesson]]:
+    """The head, and what it was not taught from; of two starts, that under which held-out speech is likelier."""
+    from aligner.training.teach import likelihood, teach
+
+    learned, judges = _split(lessons, options["held_out"], options["seed"])
+    starts = ("attention", "even") if options["start"] == "either" else (options["start"],)
+    heads: list[Head] = []
+    for start in starts:
+        with phase(f"teaching, {start} start", 1.0) as step:
+            done = 0.0
+
+            def report(what: str, share: float, step: Callable[[float], None] = step) -> None:
+                nonlocal done
+                say(what)
+                step(share - done)
+                done = share
+
+            first = [replace(lesson, starts=None) for lesson in learned] if start == "even" else learned
+            heads.append(teach(replace(card, start=start), first, judges, report))
+    found = [likelihood(head, judges or learned[:HELD_OUT]) for head in heads] if len(heads) > 1 else [0.0]
+    if len(heads) > 1:
+        said = ", ".join(f"{score:.3f} from {start}" for start, score in zip(starts, found, strict=True))
+        say(f"nats a frame on held-out speech: {said}; the likelier is kept")
+    return heads[found.index(max(found))], judges
 
 
 def _split(lessons: list[Lesson], held_out: int, seed: int) -> tuple[list[Lesson], list[Lesson]]:

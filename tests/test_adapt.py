@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -236,12 +237,15 @@ def test_another_language_is_taught_and_used(
     first.write_text("Wort " * 400)
     second.write_text("ja")
     head = tmp_path / "german.head"
-    said = run(tmp_path / "learn", "-m", multilingual_checkpoint, "-l", "German", "-o", head, "--start", "even").output
+    said = run(tmp_path / "learn", "-m", multilingual_checkpoint, "-l", "German", "-o", head).output
+    scores = {start: float(score) for score, start in re.findall(r"(-\d+\.\d+) from (attention|even)", said)}
+    assert len(scores) == 2
     assert "far too long" in said and "far too short" in said and "left out 2, kept" in said
     assert "held-out recordings" in said.splitlines()[-1]
     assert not list(tmp_path.glob("*.work"))
     card = load(head).card
-    assert (card.language, card.speller, card.start, card.data) == ("de", "letters", "even", ("learn",))
+    assert (card.language, card.speller, card.data) == ("de", "letters", ("learn",))
+    assert scores[card.start] == max(scores.values()), "of two starts the likelier is kept"
     assert set("aeinrst") <= set(card.sounds)
     errors, spoken = [], 0
     for one in judged:

@@ -123,6 +123,12 @@ def teach(
     return Head(replace(card, hours=hours), mixtures, _classifier(pupils, count), stay)
 
 
+def likelihood(head: Head, lessons: Sequence[Lesson]) -> float:
+    """Mean log-likelihood of a frame of speech: compares heads of the same sounds without any gold."""
+    pupils = [_pupil(head, lesson) for lesson in lessons]
+    return _score([p for p in pupils if len(p.frames) > _least_frames(p.graph)], head.mixtures, head.stay)
+
+
 def _blank(card: Card) -> Head:
     """A head that can spell and nothing else."""
     none = np.zeros((0, 0), np.float32)
