@@ -24,9 +24,9 @@ from aligner.segmentation.recognised import recognise
 from aligner.text import cues, spacing
 from aligner.text.transcript import Transcript, read_transcript
 from aligner.timing.choice import head_of
-from aligner.timing.edges import hugging
+from aligner.timing.edges import snapped
 from aligner.timing.flags import flagged
-from aligner.timing.head import describe
+from aligner.timing.head import Head, describe
 from aligner.timing.settings import Settings, choose
 
 __all__ = ["Settings", "align", "align_audio", "choose"]
@@ -156,7 +156,10 @@ def align_audio(
         segments, given = spoken.segments, ()
         doubts = (*doubts, "the cues of the transcript are not kept: its words cannot be told apart")
     spoken = replace(spoken, warnings=(*doubts, *spoken.warnings))
-    words = hugging(spoken.words, levels, source.duration) if settings.pauses == "trim" else spoken.words
+    head, words = head_of(model, settings, spoken.language), spoken.words
+    if settings.pauses == "trim":
+        voiced = None if head is None else [head.ends_in_voice(word.text) for word in words]
+        words = snapped(words, levels, source.duration, voiced)
     words = flagged(words, levels)
     if text is not None:
         words = spacing.as_written(words, text, spoken.missing)
@@ -164,7 +167,7 @@ def align_audio(
         words,
         source.duration,
         spoken.language,
-        _provenance(model, settings, text is not None, spoken),
+        _provenance(model, settings, text is not None, spoken, head),
         segments,
         spoken.tokens,
         given,
@@ -184,7 +187,9 @@ def _check_length(text: str, source: Recording, model: SpeechModel) -> None:
         )
 
 
-def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Aligned) -> dict[str, Any]:
+def _provenance(
+    model: SpeechModel, settings: Settings, given: bool, spoken: Aligned, head: Head | None
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model": model.name,
         "fingerprint": model.fingerprint,
@@ -195,7 +200,6 @@ def _provenance(model: SpeechModel, settings: Settings, given: bool, spoken: Ali
         "repairs": spoken.repairs,
         "versions": {"aligner": aligner.__version__, **_versions()},
     }
-    head = head_of(model, settings, spoken.language)
     found["timing"] = "attention" if head is None else "both" if settings.timing == "both" else "head"
     if head is not None:
         found["head"] = {**({"file": settings.head} if settings.head else {}), **describe(head)}

@@ -25,7 +25,7 @@ from aligner.models.base import SpeechModel
 from aligner.segmentation.heard import hear
 from aligner.timing import habits
 from aligner.timing.choice import head_of
-from aligner.timing.edges import hugging
+from aligner.timing.edges import snapped
 from aligner.timing.graph import best_paths, sounds_of_classes
 from aligner.timing.head import STEP, Head
 from aligner.timing.settings import Settings
@@ -50,8 +50,9 @@ class Timed:
         Starts and ends in seconds, nothing taken off.
     beside : int array, shape (words, 2, 2)
         Sounds before and after each of these edges.
+    voiced : tuple of bool
+        Whether each word ends in voice; it and `levels` are for the rule of pauses.
     levels : float array
-        For the rule of pauses.
     duration : float
     """
 
@@ -60,6 +61,7 @@ class Timed:
     gold: NDArray[np.float64]
     found: NDArray[np.float64]
     beside: NDArray[np.intp]
+    voiced: tuple[bool, ...]
     levels: NDArray[np.float32]
     duration: float
 
@@ -68,7 +70,8 @@ class Timed:
         start, end = np.maximum(self.found - late[self.beside[..., 0], self.beside[..., 1]], 0).T
         start, end, _ = repair(start, end, self.duration, STEP)
         words = [Word(str(k), float(a), float(b)) for k, (a, b) in enumerate(zip(start, end, strict=True))]
-        return np.array([(w.start, w.end) for w in hugging(words, self.levels, self.duration)]) - self.gold
+        moved = snapped(words, self.levels, self.duration, self.voiced)
+        return np.array([(w.start, w.end) for w in moved]) - self.gold
 
 
 def timed(model: SpeechModel, head: Head, utterance: Utterance, corpus: str) -> Timed:
@@ -86,7 +89,7 @@ def timed(model: SpeechModel, head: Head, utterance: Utterance, corpus: str) -> 
     gold = np.array([(word.start, word.end) for word in utterance.words])
     return Timed(
         corpus, utterance.speaker or corpus, gold, np.stack([found.start, found.end], 1), np.array(beside),
-        loudness(of_audio(audio)), audio.duration,
+        tuple(head.ends_in_voice(word) for word in words), loudness(of_audio(audio)), audio.duration,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aligner.core import AttentionMap, Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.timing.aggregation import aggregate
 from aligner.timing.choice import head_of
-from aligner.timing.edges import hugging
+from aligner.timing.edges import snapped
 from aligner.timing.head import Head, arrays_of
 from aligner.timing.path import warp
 from aligner.timing.places import Place, constrained, extended, of_words
@@ -156,7 +156,8 @@ class Case:
             found = edges(head, evidence, posteriors, texts)
         timed = found.words(texts, self.encoded.duration, settings.pauses)
         if settings.pauses == "trim" and self.levels is not None:
-            timed = replace(timed, words=hugging(timed.words, self.levels, self.encoded.duration))
+            voiced = [head.ends_in_voice(text) for text in texts]
+            timed = replace(timed, words=snapped(timed.words, self.levels, self.encoded.duration, voiced))
         return timed
 
     def sounds(self, head: Head) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -199,7 +200,7 @@ class Case:
             if self.places:
                 words = extended(words, of_words(tokens, self.places), duration)
             if self.levels is not None:
-                words = hugging(words, self.levels, duration)
+                words = snapped(words, self.levels, duration)
         return replace(timed, words=words)
 
     def _agreement(self, settings: Settings, method: str) -> Sequence[float]:

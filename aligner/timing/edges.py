@@ -3,7 +3,9 @@
 Attention knows the middle of a word best. Where speech stops, for a pause or
 for good, the level of the recording tells when: a last word is drawn to where
 its sound ends, a first word to where its sound begins. A pause that a word has
-swallowed is found by the same silence.
+swallowed is found by the same silence. A timing head hears pauses, and hisses
+and stops before them, better than a level does, which cannot tell the closure
+of a stop from silence; where sound begins and voice ends, a level is sharper.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ BEYOND = 0.1  # seconds heard beyond what the first and last word may gain; loud
 SHORTEST_WORD = 0.04  # seconds that a word keeps
 
 
-def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float) -> tuple[Word, ...]:
+def snapped(
+    words: Sequence[Word], levels: NDArray[np.float32], duration: float, ends: Sequence[bool] | None = None
+) -> tuple[Word, ...]:
     """Words with their edges at pauses moved to the edges of the sound.
 
     Parameters
@@ -40,6 +44,9 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
         From `aligner.audio.level.loudness`.
     duration : float
         Seconds of the recording.
+    ends : sequence of bool, optional
+        Whose ends move, for words that a timing head has timed. Without it,
+        all ends do, and words that meet beside a silence part.
 
     Returns
     -------
@@ -51,18 +58,19 @@ def hugging(words: Sequence[Word], levels: NDArray[np.float32], duration: float)
         return ()
     first = max(0, round((words[0].start - EARLIER - BEYOND) / STEP))
     stop = round((words[-1].end + LATER + BEYOND) / STEP)
-    begins, ends = (first * STEP + edges for edges in _sounds(active(levels[first:stop], FAINT, FAINTEST, AROUND)))
-    words = _parted(words, ends[:-1], begins[1:])
+    begins, stops = (first * STEP + edges for edges in _sounds(active(levels[first:stop], FAINT, FAINTEST, AROUND)))
+    if ends is None:
+        words = _parted(words, stops[:-1], begins[1:])
     found = []
     for i, word in enumerate(words):
         before = words[i - 1].end if i else 0.0
         after = words[i + 1].start if i + 1 < len(words) else duration
         if not i or word.start - before >= PAUSE:
             middle = (before + word.start) / 2
-            word = replace(word, start=_first(word, begins, ends, max(middle, word.start - EARLIER)))
-        if i + 1 == len(words) or after - word.end >= PAUSE:
+            word = replace(word, start=_first(word, begins, stops, max(middle, word.start - EARLIER)))
+        if (ends is None or ends[i]) and (i + 1 == len(words) or after - word.end >= PAUSE):
             middle = (word.end + after) / 2
-            word = replace(word, end=_last(word, begins, ends, min(middle, word.end + LATER)))
+            word = replace(word, end=_last(word, begins, stops, min(middle, word.end + LATER)))
         found.append(word)
     return tuple(found)
 

@@ -26,6 +26,7 @@ _PHONES = (
     "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW",  # vowels
 )
 MANNERS = {phone: manner for manner, phones in enumerate(_PHONES) for phone in phones.split()}
+SONORANTS = frozenset(" ".join(_PHONES[2:]).split())
 # Milliseconds by which an edge is too late, beyond LATE, by manner (`benchmarks/habits.py`).
 _CONSTANTS = np.array(
     [

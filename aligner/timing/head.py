@@ -179,6 +179,11 @@ class Head:
         """Whether a word has a sound that the head knows."""
         return any(sound in self._index for way in self._speller(word) for sound in way)
 
+    def ends_in_voice(self, word: str) -> bool:
+        """Whether the last sound of a word is known to be neither a stop nor a hiss."""
+        last = self.spell(word)[0][-1]
+        return last <= len(self.card.sounds) and self.card.sounds[last - 1] in habits.SONORANTS
+
     def graph(self, words: Sequence[str]) -> Graph:
         """The ways that a text can be spoken."""
         return build([self.spell(word) for word in words])
