@@ -33,7 +33,7 @@ from aligner.timing.graph import (
     searched,
     sounds_of_classes,
 )
-from aligner.timing.habits import LATE, table
+from aligner.timing.habits import ALIKE, LATE, RELEASE, doubt, table
 from aligner.timing.head import HALVES, HEADS, STEP, Card, Classifier, Head, known, load, read_card, save
 from aligner.timing.mixtures import Mixtures, fit, one_for_all, sizes
 from aligner.timing.settings import Settings
@@ -340,6 +340,13 @@ def test_english_edges_are_late_by_the_manner_of_their_sounds_others_by_a_consta
     assert (found[3] == late).all() and (found[:, 4] == late).all() and found[0, 0] == late
     assert (table(("a", "b")) == late).all()
     assert (planted_head(("AA", "T")).lateness == late).all(), "letters that look like phones are none"
+
+
+def test_the_end_of_a_last_stop_is_doubted_more_and_so_are_edges_between_like_sounds() -> None:
+    found = doubt(("T", "AA", "W", "a"))
+    assert found[1, 0] == RELEASE and found[0, 1] == 1, "a stop before silence, not one after it"
+    assert found[1, 1] == found[2, 3] == found[3, 2] == ALIKE
+    assert found[1, 2] == found[2, 0] == found[4, 4] == found[0, 0] == 1
 
 
 def test_what_is_late_is_put_earlier() -> None:

@@ -1,8 +1,9 @@
-"""Where people see a word begin and end, against where its sounds change.
+"""Where people see a word begin and end, against where its sounds change, and where they hardly see it.
 
 A path changes sounds where their looks change. Whoever sets an edge by hand looks for something else: for the burst of
 a stop, not its silent closure; for the end of the voice, not of its echo. The difference depends on the manner in which
 the sounds at both sides are made, and hardly on the speaker. It is taken off in milliseconds, a few for each manner.
+Where sounds of one manner meet, edges are drawn less surely than paths believe; a last stop may be released or not.
 
 References
 ----------
@@ -16,6 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+RELEASE = 2.0  # times the doubt in a stop's end before silence (docs/accuracy.md: both on all development gold)
+ALIKE = 1.3  # and in an edge between sounds of one manner, or of vowels and approximants
 LATE = 5.5  # milliseconds by which paths are late, whatever the sounds (docs/head.md: on all development gold)
 
 _PHONES = (
@@ -59,3 +62,14 @@ def table(sounds: Sequence[str], constants: NDArray[np.floating | np.integer] = 
     found[np.ix_(known, known)] = before[:, None] + after
     found[known, 0], found[0, known] = before_silence, after_silence
     return (found + LATE) / 1000
+
+
+def doubt(sounds: Sequence[str]) -> NDArray[np.float64]:
+    """How much less sure edges between sounds are than competing paths say, a factor; laid out as `table`."""
+    found = np.ones((len(sounds) + 2, len(sounds) + 2))
+    manner = np.array([MANNERS.get(sound, -1) for sound in ("", *sounds, "")])
+    vowels = len(_PHONES) - 1
+    like = np.where(manner == vowels - 1, vowels, manner)  # approximants glide into vowels
+    found[(like[:, None] == like) & (like >= 0)] = ALIKE
+    found[manner == 0, 0] = RELEASE
+    return found

@@ -161,7 +161,17 @@ class Head:
     @cached_property
     def lateness(self) -> NDArray[np.float64]:
         """Seconds by which a path is late, by the sounds before and after an edge; see `habits.table`."""
-        return habits.table(self.card.sounds if self.card.speller == "cmudict" else ("",) * len(self.card.sounds))
+        return habits.table(self._phones)
+
+    @cached_property
+    def doubt(self) -> NDArray[np.float64]:
+        """How much less sure an edge is than competing paths say, by the same sounds; see `habits.doubt`."""
+        return habits.doubt(self._phones)
+
+    @property
+    def _phones(self) -> tuple[str, ...]:
+        """Sounds whose manner is known; letters that look like them are not."""
+        return self.card.sounds if self.card.speller == "cmudict" else ("",) * len(self.card.sounds)
 
     @cached_property
     def _speller(self) -> Speller:

@@ -26,7 +26,7 @@ from aligner.timing.head import STEP, Head
 from aligner.timing.words import TimedWords, repair
 
 TEMPERATURE = 4.0  # frames are not independent of each other: their likelihoods count less (docs/head.md)
-DOUBT = 28.0  # temperature of the margin: covers nine true edges in ten across speakers (docs/accuracy.md)
+DOUBT = 22.0  # temperature of the margin: covers nine true edges in ten across speakers (docs/accuracy.md)
 COVERED = 0.9  # of the weight lies within the margin
 ATTENTION_WEIGHT = 0.5  # of a word's log-attention beside the log-likelihood of its sounds
 ATTENTION_EARLY = 0.025  # seconds by which attention comes before the sound
@@ -137,19 +137,21 @@ def _edges(head: Head, graph: Graph, path: NDArray[np.intp], through: NDArray[np
     n_frames, count = len(path), len(said.words)
     start, end = np.zeros(count), np.full(count, n_frames - 0.5)
     reach = np.zeros((2, count))
-    late = np.zeros((2, count))
+    late, vague = np.zeros((2, count)), np.ones((2, count))
     sounds = np.pad(sounds_of_classes(graph.classes[path]), 1)  # nobody speaks before and after
     for k in range(count):
         first, last = np.flatnonzero(owners == k)[[0, -1]]
         start[k], reach[0, k] = found.edge(found.entries(k), int(first))
-        late[:, k] = head.lateness[sounds[first], sounds[first + 1]], head.lateness[sounds[last + 1], sounds[last + 2]]
+        for side, at in enumerate((first, last + 1)):
+            late[side, k] = head.lateness[sounds[at], sounds[at + 1]]
+            vague[side, k] = head.doubt[sounds[at], sounds[at + 1]]
         if last + 1 < n_frames and owners[last + 1] < 0:
             end[k], reach[1, k] = found.edge(found.pause_after(k), int(last) + 1)
     for k in range(count - 1):
         if owners[np.flatnonzero(owners == k)[-1] + 1] >= 0:
             end[k], reach[1, k] = start[k + 1], reach[0, k + 1]
     heard = _heard(graph, path, owners, said.posteriors, count)
-    margin = np.hypot(*reach) * STEP
+    margin = np.hypot(*(reach * vague)) * STEP
     start, end = np.maximum((start - 0.5) * STEP - late[0], 0), np.maximum((end - 0.5) * STEP - late[1], 0)
     return Edges(start, end, heard, margin)
 
