@@ -11,7 +11,6 @@ import argparse
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from scipy.signal import butter, resample_poly, sosfilt
 
 from aligner import load_model
 from aligner.audio.file import of_file
+from aligner.models import SpeechModel
 from aligner.pipeline import align_audio
 from aligner.timing.settings import Settings
 from eval.corpora.espeak import SAMPLE_RATE, Espeak, TimedWord
@@ -121,45 +121,47 @@ def speak(folder: Path, minutes: float, lasting: float, seed: int = 0) -> dict[P
     raise AssertionError("turns never end")
 
 
-def errors(model: object, gold: dict[Path, list[TimedWord]], settings: Settings) -> tuple[NDArray[np.float64], int]:
-    """Distances of onsets and offsets from the truth in ms, and how many words were not found as they are written."""
+def errors(model: SpeechModel, gold: dict[Path, list[TimedWord]], settings: Settings) -> NDArray[np.float64]:
+    """Distances of onsets and offsets from the truth in ms; infinite where no edge lies between the same characters."""
     found: list[float] = []
-    lost = 0
     for audio, words in gold.items():
         text = audio.with_suffix(".txt").read_text(encoding="utf-8")
-        made = list(align_audio(model, of_file(audio, 16_000), text, settings).words)
-        if [w.text for w in made] != [w.text for w in words]:
-            left = {w.text: 0 for w in made}
-            lost += len(words)
-            print(audio, len(made), len(words), [w.text for w in made][:30], list(left)[:3], file=sys.stderr)
-            continue
-        for own, true in zip(made, words, strict=True):
-            found += [abs(own.start - true.start), abs(own.end - true.end)]
-    return 1000 * np.array(found), lost
+        made = align_audio(model, of_file(audio, model.sample_rate), text, settings).words
+        ends = np.cumsum([0, *(len(word.text) for word in made)]).tolist()
+        starts_at, ends_at = dict(zip(ends, made, strict=False)), dict(zip(ends[1:], made, strict=True))
+        place = 0
+        for true in words:
+            own = starts_at.get(place)
+            found.append(abs(own.start - true.start) if own else np.inf)
+            own = ends_at.get(place := place + len(true.text))
+            found.append(abs(own.end - true.end) if own else np.inf)
+    return 1000 * np.array(found)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="checkpoint that knows Mandarin")
-    parser.add_argument("--minutes", type=float, default=12, help="of speech")
-    parser.add_argument("--lasting", type=float, default=0, help="seconds of a recording; 0 is one turn each")
+    parser.add_argument("--minutes", type=float, default=12, help="of speech to learn from")
+    parser.add_argument("--lasting", type=float, default=0, help="seconds of a recording at least; 0 is a turn each")
+    parser.add_argument("--judged", type=int, default=40, help="recordings of these that are aligned")
     parser.add_argument("--work", type=Path, default=Path("build/telephone"))
     given = parser.parse_args()
     folder = given.work / f"{given.lasting:g}"
     gold = speak(folder, given.minutes, given.lasting)
     head = given.work / f"taught-{given.lasting:g}.head"
-    command = [sys.executable, "-m", "eval.cli", "adapt", folder, "-m", given.model, "-l", "zh", "-o", head]
-    began = time.monotonic()
-    subprocess.run(list(map(str, command)), check=True)
-    minutes = (time.monotonic() - began) / 60
+    if not head.is_file():
+        command = [sys.executable, "-m", "eval.cli", "adapt", folder, "-m", given.model, "-l", "zh", "-o", head]
+        subprocess.run(list(map(str, command)), check=True)
     model = load_model(given.model)
-    print(f"{len(gold)} recordings, {sum(map(len, gold.values()))} words; taught in {minutes:.1f} minutes\n")
-    print("| timing | mean, ms | median | <= 20, % | <= 50 | <= 100 | not found |\n|---|---|---|---|---|---|---|")
+    judged = dict(list(gold.items())[: given.judged])
+    count, words = len(judged), sum(map(len, judged.values()))
+    print(f"{words} words of the first {count} of {len(gold)} recordings\n")
+    print("| timing | median, ms | <= 20, % | <= 50 | <= 100 |\n|---|---|---|---|---|")
     for timing, path in (("attention", None), ("head", str(head))):
-        off, lost = errors(model, gold, Settings(timing=timing, head=path, language="zh", confidence=False))
+        off = errors(model, judged, Settings(timing=timing, head=path, language="zh", confidence=False))
         shares = " | ".join(f"{100 * (off <= limit).mean():.1f}" for limit in (20, 50, 100))
-        print(f"| {timing} | {off.mean():.1f} | {np.median(off):.1f} | {shares} | {lost} |", flush=True)
+        print(f"| {timing} | {np.median(off):.1f} | {shares} |", flush=True)
 
 
 if __name__ == "__main__":
