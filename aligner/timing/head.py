@@ -41,11 +41,13 @@ if TYPE_CHECKING:
 
 STEP = 0.01  # seconds to a frame of evidence
 HALVES = 2  # frames of evidence to an encoder state
-STATES_WEIGHT = 2.0  # of the classifier's log-likelihoods beside the mixtures' (docs/head.md: tuned across speakers)
+# Of the log-likelihoods of mixtures and classifier. Windows of cepstra overlap, and Gaussians take a difference
+# in microphones for one in sounds, so they count less than transitions and encoder states (docs/head.md).
+LOOKS_WEIGHT, STATES_WEIGHT = 0.25, 1.0
 PRIOR_WEIGHT = 0.5  # of the classifier's prior that is divided out
 # Cost of a frame of sound that nobody wrote, by the part of silence that it takes the place of. A pause ends dearly in
 # sound, lest it take a word's first or last one; what goes on for longer is cheap, or else words spread over it.
-ANYTHING = np.array([25, 10, 10, 10, 25], np.float32)
+ANYTHING = np.array([12, 5, 5, 5, 12], np.float32)
 MOST_BYTES = 4 << 20  # no head is that large
 HEADS = Path(__file__).parent.parent / "heads"
 
@@ -227,7 +229,7 @@ class Head:
         """
         log_posteriors = self.classifier.log_posteriors(states)
         looks = self.mixtures.log_likelihood(cepstra(energies))
-        found = looks + STATES_WEIGHT * self.classifier.scaled(log_posteriors, len(looks))
+        found = LOOKS_WEIGHT * looks + STATES_WEIGHT * self.classifier.scaled(log_posteriors, len(looks))
         found = with_anything(found)
         found[:, :SILENT] = np.maximum(found[:, :SILENT], found[:, -1:] - ANYTHING)
         return found, self._of_sounds(log_posteriors)

@@ -26,7 +26,7 @@ from aligner.timing.head import STEP, Head
 from aligner.timing.words import TimedWords, repair
 
 TEMPERATURE = 4.0  # frames are not independent of each other: their likelihoods count less (docs/head.md)
-DOUBT = 22.0  # temperature of the margin: covers nine true edges in ten across speakers (docs/accuracy.md)
+DOUBT = 9.0  # temperature of the margin: covers nine true edges in ten across speakers (docs/accuracy.md)
 COVERED = 0.9  # of the weight lies within the margin
 ATTENTION_WEIGHT = 0.5  # of a word's log-attention beside the log-likelihood of its sounds
 ATTENTION_EARLY = 0.025  # seconds by which attention comes before the sound

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from aligner.errors import InputError
 from aligner.timing.cepstra import cepstra
-from aligner.timing.head import STATES_WEIGHT, Head, with_anything
+from aligner.timing.head import LOOKS_WEIGHT, STATES_WEIGHT, Head, with_anything
 from aligner.timing.sounds import edges
 from aligner.training.teach import Lesson
 
@@ -74,7 +74,7 @@ def gain(head: Head, held_out: Sequence[Lesson]) -> Gain:
         if lesson.starts is None:
             continue
         states = lesson.states.astype(np.float32)
-        looks = head.mixtures.log_likelihood(cepstra(lesson.energies))
+        looks = LOOKS_WEIGHT * head.mixtures.log_likelihood(cepstra(lesson.energies))
         knows = STATES_WEIGHT * head.classifier.log_likelihoods(states, len(looks))
         posteriors = head.sound_posteriors(states)
         try:
