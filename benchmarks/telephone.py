@@ -7,17 +7,16 @@ same recordings are then aligned: their words' edges are compared with what the 
 
 from __future__ import annotations
 
-import argparse
 import random
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from pypinyin import Style, lazy_pinyin
 from scipy.signal import butter, resample_poly, sosfilt
 
 from aligner import load_model
@@ -91,6 +90,8 @@ def speak(folder: Path, minutes: float, lasting: float, seed: int = 0) -> dict[P
         Seconds of turns, one after the other, that one recording holds at least; 0 is one turn a recording.
     seed : int
     """
+    from pypinyin import Style, lazy_pinyin  # of the extra `languages`
+
     espeak, rng, noises = Espeak(), random.Random(seed), np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[Path, list[TimedWord]] = {}
@@ -138,30 +139,27 @@ def errors(model: SpeechModel, gold: dict[Path, list[TimedWord]], settings: Sett
     return 1000 * np.array(found)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="checkpoint that knows Mandarin")
-    parser.add_argument("--minutes", type=float, default=12, help="of speech to learn from")
-    parser.add_argument("--lasting", type=float, default=0, help="seconds of a recording at least; 0 is a turn each")
-    parser.add_argument("--judged", type=int, default=40, help="recordings of these that are aligned")
-    parser.add_argument("--work", type=Path, default=Path("build/telephone"))
-    given = parser.parse_args()
-    folder = given.work / f"{given.lasting:g}"
-    gold = speak(folder, given.minutes, given.lasting)
-    head = given.work / f"taught-{given.lasting:g}.head"
+@click.command()
+@click.argument("model")
+@click.option("--minutes", default=12.0, show_default=True, help="Of speech to learn from.")
+@click.option("--lasting", default=0.0, show_default=True, help="Seconds of a recording at least; 0: a turn each.")
+@click.option("--judged", default=40, show_default=True, help="Recordings of these that are aligned.")
+@click.option("--work", type=click.Path(path_type=Path), default="build/telephone", show_default=True)
+def main(model: str, minutes: float, lasting: float, judged: int, work: Path) -> None:
+    """Print how well MODEL, which knows Mandarin, times a conversation before and after `adapt`."""
+    folder, head = work / f"{lasting:g}", work / f"taught-{lasting:g}.head"
+    gold = speak(folder, minutes, lasting)
     if not head.is_file():
-        command = [sys.executable, "-m", "eval.cli", "adapt", folder, "-m", given.model, "-l", "zh", "-o", head]
+        command = [sys.executable, "-m", "eval.cli", "adapt", folder, "-m", model, "-l", "zh", "-o", head]
         subprocess.run(list(map(str, command)), check=True)
-    model = load_model(given.model)
-    judged = dict(list(gold.items())[: given.judged])
-    count, words = len(judged), sum(map(len, judged.values()))
-    print(f"{words} words of the first {count} of {len(gold)} recordings\n")
-    print("| timing | median, ms | <= 20, % | <= 50 | <= 100 |\n|---|---|---|---|---|")
+    loaded = load_model(model)
+    some = dict(list(gold.items())[:judged])
+    click.echo(f"{sum(map(len, some.values()))} words of the first {len(some)} of {len(gold)} recordings\n")
+    click.echo("| timing | median, ms | <= 20, % | <= 50 | <= 100 |\n|---|---|---|---|---|")
     for timing, path in (("attention", None), ("head", str(head))):
-        off = errors(model, judged, Settings(timing=timing, head=path, language="zh", confidence=False))
+        off = errors(loaded, some, Settings(timing=timing, head=path, language="zh", confidence=False))
         shares = " | ".join(f"{100 * (off <= limit).mean():.1f}" for limit in (20, 50, 100))
-        print(f"| {timing} | {np.median(off):.1f} | {shares} |", flush=True)
+        click.echo(f"| {timing} | {np.median(off):.1f} | {shares} |")
 
 
 if __name__ == "__main__":

@@ -285,7 +285,8 @@ def test_planted_habits_are_found_and_taken_off() -> None:
         gold = np.sort(rng.uniform(0, 4000, (2000, 2)), 0)
         away = rng.laplace(0, 0.004, gold.shape)
         found = gold + of_sounds[beside[..., 0], beside[..., 1]] + away
-        some.append(Timed("planted", speaker, gold, found, beside, np.zeros(0, np.float32), 4000.0))
+        voiced, levels = (False,) * len(gold), np.zeros(0, np.float32)
+        some.append(Timed("planted", speaker, gold, found, beside, voiced, levels, 4000.0))
     found_again = 1000 * fitted(head, some)
     # What is common to all sounds before an edge may as well be common to all sounds after it.
     for row, wanted in zip(found_again, late, strict=True):
