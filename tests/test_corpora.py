@@ -66,6 +66,17 @@ def test_timit_reads_nist_sphere(tmp_path) -> None:
     assert load_audio(found[0]).duration == pytest.approx(2.5)
 
 
+def test_labels_in_timits_layout_may_be_in_any_script_as_utf_8(tmp_path) -> None:
+    write_timit(tmp_path)
+    (labels,) = tmp_path.rglob("sx1.wrd")
+    labels.write_text("1000 9000 ティム\n9000 20000 私は\n", encoding="utf-8")
+    (found,) = prepared("timit", tmp_path)
+    assert [word.text for word in found.words] == ["ティム", "私は"]
+    labels.write_bytes("1000 9000 über\n".encode("latin-1"))
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        prepared("timit", tmp_path)
+
+
 def test_timit_at_another_rate_is_refused(tmp_path) -> None:
     write_timit(tmp_path, rate=8000)
     with pytest.raises(InputError, match=r"utterance train/dr1/fcjf0/sx1: .* 8000 Hz, but TIMIT's labels count"):

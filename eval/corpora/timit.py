@@ -50,7 +50,11 @@ def prepare(folder: Path, sa: bool = False) -> Iterator[Utterance]:
 
 
 def _words(labels: Path) -> Iterator[tuple[str, float, float]]:
-    for number, line in enumerate(labels.read_text(encoding="latin-1").splitlines(), 1):
+    try:
+        lines = labels.read_text(encoding="utf-8").splitlines()  # TIMIT's are ASCII, those of others in its layout more
+    except UnicodeDecodeError:
+        raise InputError(f"{labels} is not UTF-8 text: convert it") from None
+    for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields:
             continue
