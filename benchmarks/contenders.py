@@ -65,10 +65,12 @@ def clip(seconds: float) -> tuple[Audio, str]:
 
 
 def _ours(folder: str, threads: int, dtype: str) -> Run:
+    from aligner.command import process
     from aligner.models import load_model
     from aligner.pipeline import align_audio
     from aligner.timing.settings import Settings
 
+    process.give_back()  # as the command does
     model, settings = load_model(folder, dtype=dtype, threads=threads), Settings(language="en")
     return lambda samples, text: align_audio(model, Audio(samples, RATE), text, settings)
 

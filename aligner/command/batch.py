@@ -6,7 +6,6 @@ resumed (`aligner.command.journal`) leaves the same bytes as one that was not.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -24,7 +23,7 @@ from typing import Any
 
 from aligner import plugins
 from aligner.audio.read import duration
-from aligner.command import journal
+from aligner.command import journal, process
 from aligner.command.journal import SUMMARY, Row
 from aligner.command.plan import Job, Plan, outputs
 from aligner.core import Alignment
@@ -44,14 +43,11 @@ MISMATCH = 0.33  # mean probability of given words below which they are hardly w
 
 @lru_cache(maxsize=1)
 def _model(loading: tuple[tuple[str, Any], ...]) -> Any:
-    gc.disable()  # what is made from here on stays: to look for garbage in it again and again takes half a second
-    try:
+    process.give_back()
+    with process.lasting():
         from aligner.models import load_model
 
         return load_model(**dict(loading))
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def transcript(plan: Plan, job: Job) -> Transcript | None:
