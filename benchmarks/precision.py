@@ -8,7 +8,9 @@ the gold. Intervals of differences are drawn over speakers.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -17,7 +19,11 @@ from aligner.core import Alignment, Audio
 from aligner.errors import InputError
 from benchmarks.contenders import machine
 from benchmarks.recognition import RATE, rate, word_errors
-from eval.manifest import load_audio, read_manifest
+from eval.manifest import Utterance, load_audio, read_manifest
+
+if TYPE_CHECKING:
+    from aligner.models import SpeechModel
+    from aligner.timing.settings import Settings
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 Parts = dict[str, list[float]]
@@ -28,35 +34,64 @@ def edges(alignment: Alignment) -> np.ndarray:
     return np.array([(word.start, word.end) for word in alignment.words])
 
 
-def measure(manifest: Path, folder: str, precision: str, most: int | None, seed: int) -> tuple[Parts, list[np.ndarray]]:
+def drawn(manifest: Path, most: int | None, seed: int = 0) -> list[Utterance]:
+    """Utterances of a manifest, so many at random, in their order."""
+    every = read_manifest(manifest)
+    return [every[k] for k in sorted(np.random.default_rng(seed).permutation(len(every))[:most])]
+
+
+def judge(model: SpeechModel, settings: Settings, utterance: Utterance, audio: Audio, found: Parts) -> np.ndarray:
+    """Recognise an utterance and align its text; see `Parts` of `measure`, which get one number each.
+
+    Returns
+    -------
+    float array, shape (words, 2)
+        Edges of the given text, in seconds.
+    """
+    from aligner.pipeline import align_audio
+
+    began = time.process_time()
+    try:
+        text = align_audio(model, audio, None, settings).text
+    except InputError:  # no speech was recognised
+        text = ""
+    heard = time.process_time()
+    times = edges(align_audio(model, audio, utterance.text, settings))
+    aligned = time.process_time() - heard
+    wrong, words = word_errors(utterance.text, text)
+    gold = np.array([(word.start, word.end) for word in utterance.words])
+    off = float(np.abs(times - gold).mean() * 1000) if gold.shape == times.shape else np.nan
+    numbers = {"wrong": wrong, "words": words, "heard": heard - began, "aligned": aligned, "off": off}
+    for name, number in numbers.items():
+        found.setdefault(name, []).append(number)
+    return times
+
+
+def measure(chosen: Sequence[Utterance], folder: str, precision: str) -> tuple[Parts, list[np.ndarray]]:
     """Wrong words, words, CPU seconds of each utterance, milliseconds from the gold; and the edges in seconds."""
     from aligner.models import load_model
-    from aligner.pipeline import align_audio
     from aligner.timing.settings import Settings
 
     model, settings = load_model(folder, dtype=precision, threads=1), Settings(language="en", confidence=False)
-    every = read_manifest(manifest)
-    found: Parts = {"wrong": [], "words": [], "heard": [], "aligned": [], "off": []}
-    times = []
-    for k in sorted(np.random.default_rng(seed).permutation(len(every))[:most]):
-        audio = Audio(load_audio(every[k], RATE).samples, RATE)
-        began = time.process_time()
-        try:
-            text = align_audio(model, audio, None, settings).text
-        except InputError:  # no speech was recognised
-            text = ""
-        heard = time.process_time()
-        given = align_audio(model, audio, every[k].text, settings)
-        found["aligned"].append(time.process_time() - heard)
-        found["heard"].append(heard - began)
-        wrong, words = word_errors(every[k].text, text)
-        found["wrong"].append(wrong)
-        found["words"].append(words)
-        times.append(edges(given))
-        gold = np.array([(word.start, word.end) for word in every[k].words])
-        off = np.abs(times[-1] - gold).mean() * 1000 if gold.shape == times[-1].shape else np.nan
-        found["off"].append(float(off))
-    return found, times
+    found: Parts = {}
+    audio = (Audio(load_audio(utterance, RATE).samples, RATE) for utterance in chosen)
+    return found, [judge(model, settings, *pair, found) for pair in zip(chosen, audio, strict=True)]
+
+
+def beside(
+    exact: tuple[Parts, list[np.ndarray]], other: tuple[Parts, list[np.ndarray]], chosen: Sequence[Utterance]
+) -> str:
+    """Cells of a table: utterances, words wrong and how many more, edges from the exact ones and the gold, seconds."""
+    (before, times), (found, moved_times) = exact, other
+    groups = [utterance.speaker or utterance.id for utterance in chosen]
+    more = rate([b - a for a, b in zip(before["wrong"], found["wrong"], strict=True)], before["words"], groups)
+    same = [np.abs(a - b).ravel() for a, b in zip(times, moved_times, strict=True) if a.shape == b.shape]
+    moved = 1000 * np.concatenate(same)
+    wrong = 100 * sum(found["wrong"]) / sum(found["words"])
+    return (
+        f"{len(chosen)} | {wrong:.2f} | {more.value:+.2f} [{more.low:+.2f}, {more.high:+.2f}] | {moved.mean():.2f}, "
+        f"{np.quantile(moved, 0.95):.1f} | {np.nanmean(found['off']):.2f} | {sum(found['heard']):.1f}"
+    )
 
 
 @click.command()
@@ -75,22 +110,12 @@ def main(manifests: tuple[Path, ...], model: str, most: int | None, chosen: tupl
     click.echo("|---" * 9 + "|")
     for manifest in manifests:
         first: tuple[Parts, list[np.ndarray]] | None = None
-        every = read_manifest(manifest)
-        drawn = sorted(np.random.default_rng(seed).permutation(len(every))[:most])
-        groups = [every[k].speaker or every[k].id for k in drawn]
+        utterances = drawn(manifest, most, seed)
         for precision in (PRECISIONS[0], *chosen):
-            found, times = measure(manifest, model, precision, most, seed)
-            exact, exact_times = first = first or (found, times)
-            more = rate([b - a for a, b in zip(exact["wrong"], found["wrong"], strict=True)], exact["words"], groups)
-            same = [np.abs(a - b).ravel() for a, b in zip(exact_times, times, strict=True) if a.shape == b.shape]
-            moved = 1000 * np.concatenate(same)
-            wrong = 100 * sum(found["wrong"]) / sum(found["words"])
-            click.echo(
-                f"| {manifest.stem} | {precision} | {len(times)} | {wrong:.2f} | "
-                f"{more.value:+.2f} [{more.low:+.2f}, {more.high:+.2f}] | {moved.mean():.2f}, "
-                f"{np.quantile(moved, 0.95):.1f} | {np.nanmean(found['off']):.2f} | {sum(found['heard']):.1f} | "
-                f"{sum(found['aligned']):.1f} |"
-            )
+            found = measure(utterances, model, precision)
+            first = first or found
+            cells = beside(first, found, utterances)
+            click.echo(f"| {manifest.stem} | {precision} | {cells} | {sum(found[0]['aligned']):.1f} |")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ frames of its own stretch. Words are those recognised, times those of the given 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,17 +16,15 @@ import numpy as np
 import torch
 
 from aligner.core import Audio
-from aligner.errors import InputError
 from aligner.models.base import Encoded
 from aligner.models.features import log_mel
 from aligner.models.load import open_checkpoint
 from aligner.models.whisper import WhisperModel
-from aligner.pipeline import align_audio
 from aligner.timing.settings import Settings
 from benchmarks.contenders import machine
-from benchmarks.precision import Parts, edges
-from benchmarks.recognition import RATE, rate, word_errors
-from eval.manifest import Utterance, load_audio, read_manifest
+from benchmarks.precision import Parts, beside, drawn, judge
+from benchmarks.recognition import RATE
+from eval.manifest import Utterance, load_audio
 
 GAP = 1.0  # seconds of silence between recordings that share a window
 FULL = "30 s"
@@ -75,28 +72,13 @@ class Shared(WhisperModel):
 
 
 def measure(model: WhisperModel, chosen: Sequence[Utterance]) -> tuple[Parts, list[np.ndarray]]:
-    """Wrong words, words, CPU seconds of each utterance, milliseconds from the gold; and the edges in seconds."""
-    settings = Settings(language="en")
-    found: Parts = {"wrong": [], "words": [], "heard": [], "off": []}
-    times = []
+    """What `benchmarks.precision` measures of each utterance; and the edges in seconds."""
+    settings, found, times = Settings(language="en"), Parts(), []
     every = [load_audio(utterance, RATE).samples for utterance in chosen]
     for k, utterance in enumerate(chosen):
         if isinstance(model, Shared):
             model.others = [every[(k + step) % len(every)] for step in range(1, min(20, len(every)))]
-        audio = Audio(every[k], RATE)
-        began = time.process_time()
-        try:
-            text = align_audio(model, audio, None, settings).text
-        except InputError:  # no speech was recognised
-            text = ""
-        found["heard"].append(time.process_time() - began)
-        wrong, words = word_errors(utterance.text, text)
-        found["wrong"].append(wrong)
-        found["words"].append(words)
-        times.append(edges(align_audio(model, audio, utterance.text, settings)))
-        gold = np.array([(word.start, word.end) for word in utterance.words])
-        off = np.abs(times[-1] - gold).mean() * 1000 if gold.shape == times[-1].shape else np.nan
-        found["off"].append(float(off))
+        times.append(judge(model, settings, utterance, Audio(every[k], RATE), found))
     return found, times
 
 
@@ -124,22 +106,12 @@ def main(manifests: tuple[Path, ...], model: str, spare: str, most: int | None, 
     )
     click.echo("|---" * 8 + "|")
     for manifest in manifests:
-        every = read_manifest(manifest)
-        chosen = [every[k] for k in sorted(np.random.default_rng(0).permutation(len(every))[:most])]
-        groups = [utterance.speaker or utterance.id for utterance in chosen]
+        chosen = drawn(manifest, most)
         first: tuple[Parts, list[np.ndarray]] | None = None
         for name, road in roads.items():
-            found, times = measure(road, chosen)
-            exact, exact_times = first = first or (found, times)
-            more = rate([b - a for a, b in zip(exact["wrong"], found["wrong"], strict=True)], exact["words"], groups)
-            same = [np.abs(a - b).ravel() for a, b in zip(exact_times, times, strict=True) if a.shape == b.shape]
-            moved = 1000 * np.concatenate(same)
-            wrong = 100 * sum(found["wrong"]) / sum(found["words"])
-            click.echo(
-                f"| {manifest.stem} | {name} | {len(times)} | {wrong:.2f} | "
-                f"{more.value:+.2f} [{more.low:+.2f}, {more.high:+.2f}] | {moved.mean():.2f}, "
-                f"{np.quantile(moved, 0.95):.1f} | {np.nanmean(found['off']):.2f} | {sum(found['heard']):.1f} |"
-            )
+            found = measure(road, chosen)
+            first = first or found
+            click.echo(f"| {manifest.stem} | {name} | {beside(first, found, chosen)} |")
 
 
 if __name__ == "__main__":
