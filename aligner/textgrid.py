@@ -115,6 +115,8 @@ def _interval_tiers(path: Path, source: str) -> dict[str, Any]:
         grid = textgrid.openTextgrid(
             str(path), includeEmptyIntervals=False, reportingMode="silence", duplicateNamesMode="rename"
         )
+    except UnicodeError:
+        raise InputError(f"{source} is neither UTF-8 nor UTF-16 text: save it as UTF-8") from None
     except (PraatioException, ValueError, IndexError, KeyError, AttributeError, TypeError, OSError) as error:
         raise InputError(f"{source} is not a TextGrid that praatio reads ({type(error).__name__})") from error
     return {t.name: t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)}

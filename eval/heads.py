@@ -138,7 +138,9 @@ def heads(manifest: Path, name: str, utterances: int, write: bool) -> None:
         path = Path(name) / "generation_config.json"
         if not path.is_file():
             raise InputError(f"--write needs a checkpoint folder with generation_config.json, {name!r} is none")
-        config = json.loads(path.read_text())
+        from aligner.models.formats import read_json
+
+        config = read_json(path)
         config["alignment_heads"] = [list(pair) for pair in chosen]
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aligner.core import Audio, Word
 from aligner.errors import InputError
+from aligner.text.encodings import numbered_lines
 
 QUALITIES = ("gold", "silver")
 SLACK = 0.02  # seconds a last label may pass the end: TIMIT's own labels round up
@@ -176,13 +177,7 @@ def read_manifest(path: Path) -> tuple[Utterance, ...]:
     InputError
         Not a manifest, or two utterances of one name.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"manifest {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a manifest: it is not UTF-8 text") from error
-    utterances = [_parse(line, f"{path}, line {n}", path.parent) for n, line in enumerate(lines, 1) if line.strip()]
+    utterances = [_parse(line, f"{path}, line {number}", path.parent) for number, line in numbered_lines(path)]
     if not utterances:
         raise InputError(f"manifest {path} holds no utterance")
     seen: set[str] = set()

@@ -167,7 +167,7 @@ def claim(output: Path, provenance: dict[str, Any], utterances: Sequence[Utteran
     record = output / "run.json"
     text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
     if record.exists():
-        if record.read_text(encoding="utf-8") != text:
+        if record.read_text(encoding="utf-8", errors="replace") != text:
             raise InputError(f"{output} holds a {other}: give another -o, or delete it")
         return
     check(utterances)

@@ -133,7 +133,11 @@ def test_hidden_files_are_no_recordings(talks: Path) -> None:
 def test_standard_input_is_one_thing_and_text(talks: Path) -> None:
     assert "both read" in run(talks, "--text", "-", "--manifest", "-", code=2).stderr
     latin = CliRunner().invoke(main, [str(talks / "carrots.flac"), "--text", "-"], input=b"caf\xe9")
-    assert latin.exit_code == 1 and "standard input is not utf-8 text (byte 3)" in latin.stderr
+    assert latin.exit_code == 1 and "standard input is not utf-8 text (line 1, byte 3)" in latin.stderr
+    assert "--encoding" in latin.stderr
+    (talks / "list.txt").write_bytes(b"carrots.flac\ncaf\xe9.flac\n")
+    listed = run("--manifest", talks / "list.txt", code=1).stderr
+    assert listed.endswith("list.txt is not utf-8 text (line 2, byte 16): save it as UTF-8\n")  # of a list, no option
 
 
 def test_recordings_of_one_name_write_different_files(talks: Path, tmp_path: Path) -> None:

@@ -72,9 +72,6 @@ def test_labels_in_timits_layout_may_be_in_any_script_as_utf_8(tmp_path) -> None
     labels.write_text("1000 9000 ティム\n9000 20000 私は\n", encoding="utf-8")
     (found,) = prepared("timit", tmp_path)
     assert [word.text for word in found.words] == ["ティム", "私は"]
-    labels.write_bytes("1000 9000 über\n".encode("latin-1"))
-    with pytest.raises(InputError, match="is not UTF-8 text"):
-        prepared("timit", tmp_path)
 
 
 def test_timit_at_another_rate_is_refused(tmp_path) -> None:
@@ -355,6 +352,61 @@ def test_prepare_refuses_a_folder_without_the_corpus(tmp_path, folder) -> None:
     (tmp_path / "empty").mkdir()
     result = CliRunner().invoke(main, ["prepare", "timit", str(tmp_path / folder), "-o", str(tmp_path / "t.jsonl")])
     assert result.exit_code == 1 and folder in result.stderr and not (tmp_path / "t.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "file", "before"),
+    [
+        ("timit", "train/dr1/fcjf0/sx1.wrd", b"1000 9000 she\n9000 20000 "),
+        ("ctm", "ref.ctm", b"call7 A 0.3 0.3 she\ncall7 A 0.7 0.2 "),
+        ("lines", "words.jsonl", b'{"audio": "call7.wav", "words": []}\n{"audio": "'),
+        ("synthetic", "synthetic.jsonl", b'{"id": "call7", "speaker": "en", "words": [["she", 0.3, 0.6]]}\n{"id": "'),
+    ],
+)
+def test_prepare_names_the_line_that_is_not_utf_8(tmp_path, recipe, file, before) -> None:
+    write_timit(tmp_path)
+    speak(tmp_path / "call7.wav", WORDS, 2.5)
+    (tmp_path / file).write_bytes(before + "für\n".encode("latin-1"))
+    given = tmp_path / file if recipe == "lines" else tmp_path
+    result = CliRunner().invoke(main, ["prepare", recipe, str(given), "-o", str(tmp_path / "out.jsonl")])
+    where = f"(line 2, byte {len(before) + 1})"
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert result.stderr == f"Error: {tmp_path / file} is not utf-8 text {where}: save it as UTF-8\n"
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "file", "content", "message"),
+    [
+        ("textgrid", "one.TextGrid", GRID.format(count=1, intervals='0\n2.5\n"für"').encode("latin-1"), "nor UTF-16"),
+        ("ami", "ES2002a.A.words.xml", "<r><w starttime='0' endtime='1'>für</w></r>".encode("latin-1"), "readable XML"),
+        ("ami", "ES2002a.A.words.xml", b"<?xml version='1.0' encoding='x'?><r/>", "readable XML"),
+        ("ami", "ES2002a.A.words.xml", b"<r><w starttime='soon' endtime='1'>a</w></r>", "'a' are not in seconds"),
+        ("synthetic", "synthetic.jsonl", b'{"id": "one"}\n', "line 1 has no id, speaker and words"),
+        ("ctm", "ref.ctm", b"one A 0.3 0.3 she\0\n", "holds binary data, not text"),
+    ],
+)
+def test_prepare_refuses_annotations_that_cannot_be_read(tmp_path, recipe, file, content, message) -> None:
+    speak(tmp_path / "one.wav", WORDS, 2.5)
+    (tmp_path / file).write_bytes(content)
+    result = CliRunner().invoke(main, ["prepare", recipe, str(tmp_path), "-o", str(tmp_path / "out.jsonl")])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith(f"Error: {tmp_path / file}") and message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_manifest_in_another_encoding_is_refused_by_line(manifest) -> None:
+    path, _ = manifest
+    path.write_bytes(path.read_bytes() + b'{"id": "\xfc"}\n')
+    with pytest.raises(InputError, match=r"toy\.jsonl is not utf-8 text \(line 7, byte \d+\): save it as UTF-8"):
+        read_manifest(path)
+
+
+def test_a_line_separator_inside_a_word_does_not_end_a_line_of_a_manifest(manifest) -> None:
+    path, utterances = manifest
+    odd = replace(utterances[0], words=(Word("a\u2028b\x85", 0.3, 0.6),))
+    write_manifest([odd], path)
+    assert read_manifest(path)[0].words == odd.words
 
 
 @needs_shared

@@ -13,7 +13,8 @@ from typing import Any
 
 from aligner.audio.read import AUDIO_SUFFIXES
 from aligner.errors import InputError, SettingError
-from aligner.text.transcript import decoded, read_text
+from aligner.text.encodings import decoded, numbered, numbered_lines
+from aligner.text.transcript import REMEDY
 from aligner.timing.settings import Settings, choose
 from aligner.writers import WriterOptions, formats
 
@@ -97,7 +98,8 @@ def plan(inputs: Sequence[str], manifest: str | None, options: dict[str, Any]) -
     if text == "-":
         if manifest == "-":
             raise SettingError("--text - and --manifest - would both read standard input: name a file for one of them")
-        text = _standard_input(options["encoding"]) + "\n"  # the line break tells it from a path
+        # The line break tells it from a path.
+        text = decoded(_standard_input(), "standard input", options["encoding"], REMEDY) + "\n"
     if options["hints"] is not None and text is None and not manifest:
         raise SettingError("--hints are the times of a transcript: give it with --text")
     jobs = _jobs(inputs, manifest, text)
@@ -231,10 +233,8 @@ def _names(recordings: Sequence[Path]) -> list[str]:
 def _manifest(name: str) -> Iterator[tuple[Path, str | None]]:
     """Recordings of a list, with their transcripts where it has them; paths are relative to the list."""
     base = Path() if name == "-" else Path(name).parent
-    text = _standard_input() if name == "-" else read_text(Path(name))
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    lines = numbered(decoded(_standard_input(), "standard input")) if name == "-" else numbered_lines(Path(name))
+    for number, line in lines:
         if line.lstrip().startswith("{"):
             try:
                 entry = json.loads(line)
@@ -249,8 +249,8 @@ def _manifest(name: str) -> Iterator[tuple[Path, str | None]]:
         yield base / audio, (beside if os.path.isfile(beside) else words) or None
 
 
-def _standard_input(encoding: str | None = None) -> str:
-    return decoded(sys.stdin.buffer.read(), "standard input", encoding)
+def _standard_input() -> bytes:
+    return sys.stdin.buffer.read()
 
 
 def outputs(plan: Plan, job: Job) -> list[tuple[str, Path]]:

@@ -5,7 +5,6 @@ Nothing here changes a word: the output's words are the user's own spellings.
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -15,12 +14,14 @@ from pathlib import Path
 from aligner.core import Cue
 from aligner.errors import InputError, SettingError
 from aligner.text import readers
+from aligner.text.encodings import decoded
 
 SUFFIXES = (".txt", ".lab")
 """Of plain text."""
 NAMES = (*SUFFIXES, *readers.SUFFIXES)
 """Suffixes of all kinds of transcripts, in the order in which a folder is searched."""
 MOST_BYTES = 64 << 20  # far above a day of speech; a larger file is no transcript
+REMEDY = "save it as UTF-8, or give align its --encoding"  # for a transcript in another encoding
 
 _STAMP = r"(?:[\[(]?\d{1,3}:\d\d(?::\d\d)?(?:[.,]\d{1,3})?[\])]?[ \t]*)?"
 _NAME = r"[^\W\d_a-zß-öø-ÿа-яё][\w.'’-]*"  # begins with a letter that is not small
@@ -37,7 +38,6 @@ SKIPS = {
 """Named patterns of what stands in a transcript but is not spoken, in the order in which they are applied."""
 _TURNS = rf"(?m)^[ \t>*–—-]*{_STAMP}[ \t>*–—-]*[QA]\.(?=\s)"
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _UNSPEAKABLE = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode
 _NO_CHARACTERS = "\ufffe\uffff"  # by Unicode's own word; no XML file can hold them
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*$|[。！？]+[”’」』）]*$")
@@ -79,6 +79,8 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     ------
     InputError
         The file is missing, unreadable, no text, or not in that encoding.
+    SettingError
+        Unknown encoding.
     """
     try:
         with path.open("rb") as handle:
@@ -87,41 +89,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
         raise InputError(f"cannot read the transcript {path}: {error.strerror}") from None
     if len(raw) > MOST_BYTES:
         raise InputError(f"{path} holds more than {MOST_BYTES >> 20} MiB, too large for a transcript")
-    return decoded(raw, str(path), encoding)
-
-
-def decoded(raw: bytes, source: str, encoding: str | None = None) -> str:
-    """Text of bytes from a file or a pipe; see `read_text`.
-
-    Parameters
-    ----------
-    raw : bytes
-    source : str
-        Where they came from, for messages.
-    encoding : str, optional
-
-    Raises
-    ------
-    InputError
-        No text, or not in that encoding.
-    SettingError
-        Unknown encoding.
-    """
-    for mark, name in _MARKS:
-        if raw.startswith(mark):
-            encoding = name
-    try:
-        text = raw.decode(encoding or "utf-8")
-    except UnicodeError as error:
-        where = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
-        raise InputError(
-            f"{source} is not {encoding or 'utf-8'} text{where}: save it as UTF-8 or name its --encoding"
-        ) from None
-    except LookupError:
-        raise SettingError(f"unknown text encoding {encoding!r}: try utf-8, cp1252 or utf-16") from None
-    if "\0" in text:
-        raise InputError(f"{source} holds binary data, not a transcript")
-    return text
+    return decoded(raw, str(path), encoding, REMEDY)
 
 
 def clean(text: str, skips: Sequence[str] = ()) -> str:

@@ -18,9 +18,10 @@ from aligner.core import Word
 from aligner.errors import InputError
 from aligner.models.base import SpeechModel
 from aligner.pipeline import align_audio
+from aligner.text.encodings import numbered_lines
 from aligner.text.pronunciation import Speller
 from aligner.text.spacing import running
-from aligner.text.transcript import find_transcript, read_text, read_transcript
+from aligner.text.transcript import find_transcript, read_transcript
 from aligner.timing.settings import Settings
 
 TRANSCRIPTS = (".txt", ".lab", ".srt", ".vtt", ".TextGrid")
@@ -95,9 +96,7 @@ def _folder(folder: Path, own: bool) -> Iterator[Item]:
 
 
 def _manifest(path: Path, own: bool) -> Iterator[Item]:
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             entry = json.loads(line)
             audio, text = path.parent / entry["audio"], "" if own else entry["text"]

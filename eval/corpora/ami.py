@@ -56,14 +56,17 @@ def prepare(folder: Path, audio: Path | None = None) -> Iterator[Utterance]:
 def _read(annotation: Path) -> tuple[list[tuple[str, float, float]], list[float]]:
     try:
         root = ElementTree.parse(annotation).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two: encodings that it names
         raise InputError(f"{annotation} is not readable XML: {error}") from error
     words: list[tuple[str, float, float]] = []
     breaks = []
     for element in root:
         if element.tag != "w" or element.get("punc") == "true" or not (element.text or "").strip():
             continue
-        start, end = (float(element.get(name, "nan")) for name in ("starttime", "endtime"))
+        try:
+            start, end = (float(element.get(name, "nan")) for name in ("starttime", "endtime"))
+        except ValueError:
+            raise InputError(f"{annotation}: the times of the word {element.text!r} are not in seconds") from None
         if start < end and (not words or (start >= words[-1][1] and end > words[-1][2])):
             words.append(((element.text or "").strip(), start, end))
         elif words:

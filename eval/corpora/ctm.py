@@ -13,6 +13,7 @@ import click
 
 from aligner.audio.read import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
+from aligner.text.encodings import numbered_lines
 from eval.corpora.base import LANGUAGE, LONGEST, QUALITY, Option, Recipe, files, pieces, recipes
 from eval.manifest import Utterance, make_utterance
 
@@ -51,8 +52,8 @@ def prepare(
 
 def _read(table: Path) -> dict[str, list[tuple[str, float, float]]]:
     found: dict[str, list[tuple[str, float, float]]] = {}
-    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip() or line.startswith(";;"):
+    for number, line in numbered_lines(table):
+        if line.startswith(";;"):
             continue
         try:
             name, _channel, start, duration, word = line.split()[:5]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aligner.errors import InputError
+from aligner.text.encodings import numbered_lines
 from eval.corpora.base import LANGUAGE, QUALITY, Option, Recipe, recipes
 from eval.manifest import Utterance, make_utterance
 
@@ -33,11 +34,11 @@ def prepare(
     Raises
     ------
     InputError
-        No such file, or a line without audio and words.
+        No such file, no UTF-8 text, or a line without audio and words.
     """
     if not folder.is_file():
         raise InputError(f"{folder} is not a file: give the list of recordings, one JSON object a line")
-    for number, line in enumerate(folder.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in numbered_lines(folder):
         try:
             entry = json.loads(line)
             audio, words = str(entry["audio"]), [(str(w), float(s), float(e)) for w, s, e in entry["words"]]

@@ -15,6 +15,7 @@ import click
 import numpy as np
 
 from aligner.errors import InputError
+from aligner.text.encodings import numbered_lines
 from aligner.text.spoken import spoken_form
 from eval.corpora.base import Option, Recipe, recipes
 from eval.corpora.espeak import SAMPLE_RATE, Espeak
@@ -55,12 +56,14 @@ def prepare(
     index = folder / INDEX
     if not index.is_file():
         raise InputError(f"{folder} holds no {INDEX}: make the corpus with --make N --text FILE")
-    for line in index.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        words = [tuple(word) for word in entry["words"]]
-        yield make_utterance(
-            entry["id"], folder / f"{entry['id']}.wav", words, speaker=entry["speaker"], source="synthetic"
-        )
+    for number, line in numbered_lines(index):
+        try:
+            entry = json.loads(line)
+            name, speaker = str(entry["id"]), str(entry["speaker"])
+            words = [(str(w), float(s), float(e)) for w, s, e in entry["words"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{index}, line {number} has no id, speaker and words with times: {error}") from error
+        yield make_utterance(name, folder / f"{name}.wav", words, speaker=speaker, source="synthetic")
 
 
 def speak(folder: Path, count: int, text: Path, voice: str | None, seed: int) -> None:
@@ -84,7 +87,7 @@ def speak(folder: Path, count: int, text: Path, voice: str | None, seed: int) ->
     from aligner.files import atomic_write
 
     language = "en" if voice is None else voice.partition("+")[0].partition("-")[0]
-    lines = [spoken_form(line, language).split() for line in text.read_text(encoding="utf-8").splitlines()]
+    lines = [spoken_form(line, language).split() for _, line in numbered_lines(text)]
     lines = [line for line in lines if line]
     if not lines:
         raise InputError(f"{text} holds no sentence")

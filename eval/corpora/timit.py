@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aligner.errors import InputError
+from aligner.text.encodings import numbered_lines
 from eval.corpora.base import Option, Recipe, files, recipes, sibling
 from eval.manifest import Utterance, make_utterance
 
@@ -50,14 +51,8 @@ def prepare(folder: Path, sa: bool = False) -> Iterator[Utterance]:
 
 
 def _words(labels: Path) -> Iterator[tuple[str, float, float]]:
-    try:
-        lines = labels.read_text(encoding="utf-8").splitlines()  # TIMIT's are ASCII, those of others in its layout more
-    except UnicodeDecodeError:
-        raise InputError(f"{labels} is not UTF-8 text: convert it") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in numbered_lines(labels):  # TIMIT's are ASCII, those of others in its layout more
         fields = line.split()
-        if not fields:
-            continue
         if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             raise InputError(f"{labels}, line {number} is not 'start end word' in samples: {line!r}")
         yield fields[2], int(fields[0]) / SAMPLE_RATE, int(fields[1]) / SAMPLE_RATE
