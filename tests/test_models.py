@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis.strategies import integers
 
 from aligner.audio.read import read_audio
 from aligner.core import Audio
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.guard import import_torchaudio
 from aligner.models import load_model
+from aligner.models.base import Encoded
 from aligner.models.features import mel_filters
 from aligner.models.products import product
+from aligner.models.silence import AFTER, EACH, LAST, thinned
 
 import_torchaudio()  # transformers imports it
 
@@ -88,13 +93,14 @@ def test_features_are_the_first_frames_of_the_official_front_end(seconds: float,
     np.testing.assert_allclose(embedded.encode(audio).features, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 2.345, 3.01])
+@pytest.mark.parametrize("seconds", [27.4, 29.5])
 def test_encoder_states_after_every_layer_are_those_of_transformers(seconds: float, model: Any, eager: Any) -> None:
     audio = noise(seconds)
     with torch.inference_mode():
         output = eager.model.encoder(heard(audio), output_hidden_states=True)
     expected = output.last_hidden_state[0]
     encoded = model.encode(audio)
+    assert encoded.counts is None
     assert encoded.states.shape == (1500, expected.shape[1])
     # Also in the frames around the end of the audio, whose windows hear speech and padding.
     np.testing.assert_allclose(encoded.states, expected, atol=2e-3)
@@ -107,6 +113,55 @@ def test_encoder_states_after_every_layer_are_those_of_transformers(seconds: flo
     normed = model.network.encoder.layer_norm(encoded.layers[-1])
     np.testing.assert_allclose(normed, encoded.states[: encoded.frames], atol=1e-5)
     assert encoded.duration == audio.duration
+
+
+def whole(model: Any, audio: Audio) -> Encoded:
+    """Audio with every frame of the silence after it."""
+    with torch.inference_mode():
+        states = model.network.encoder(heard(audio).transpose(1, 2))[0][0]
+    return replace(model.encode(audio), states=states, counts=None)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.345, 20.0])
+def test_states_of_a_whole_window_are_those_of_transformers(seconds: float, model: Any, eager: Any) -> None:
+    audio = noise(seconds)
+    with torch.inference_mode():
+        expected = eager.model.encoder(heard(audio)).last_hidden_state[0]
+    np.testing.assert_allclose(whole(model, audio).states, expected, atol=2e-3)
+
+
+def repeated(encoded: Encoded) -> torch.Tensor:
+    """States, each as often as it counts: what a decoder of transformers has to see instead."""
+    return encoded.states if encoded.counts is None else encoded.states.repeat_interleave(encoded.counts.long(), 0)
+
+
+@pytest.mark.parametrize("name", ["carrots", "oranges"])
+def test_what_is_left_out_of_the_silence_is_not_missed(name: str, embedded: Any) -> None:
+    """States of the speech are those of a window with all of its silence, far closer than lower precision comes."""
+    audio = read_audio(SAMPLES / f"{name}.flac", 16000)
+    encoded = embedded.encode(audio)
+    assert encoded.counts is not None and len(encoded.counts) == len(encoded.states) < 800
+    assert encoded.counts.sum() == 1500 and (encoded.counts[: encoded.frames + 50] == 1).all()
+    assert encoded.frames == len(audio.samples) // 320 and len(encoded.features) == -(-len(audio.samples) // 160)
+    exact = whole(embedded, audio).states[: encoded.frames]
+    rough = load_model(dtype="bfloat16").encode(audio).states[: encoded.frames].float()
+    moved, worse = ((states - exact).norm() / exact.norm() for states in (encoded.states[: encoded.frames], rough))
+    assert 0 < moved < 0.002
+    assert moved < worse / 5
+
+
+@given(frames=integers(1, 1500))
+def test_every_frame_of_a_window_is_stood_for_once(frames: int) -> None:
+    found = thinned(frames, 1500)
+    if found is None:
+        assert frames > 1500 - LAST - AFTER - EACH
+        return
+    assert found.counts.sum() == 1500
+    middles = np.repeat(found.index.numpy(), found.counts.long().numpy())  # whose frame stands for each
+    assert (abs(middles - np.arange(1500)) <= EACH // 2).all()
+    whole = [*range(frames + AFTER), *range(1500 - LAST, 1500)]
+    assert (middles[whole] == whole).all()
+    assert len(found.index) < frames + AFTER + LAST + EACH + (1500 - LAST - AFTER - frames) / EACH
 
 
 def test_windows_are_encoded_together_as_if_alone(embedded: Any) -> None:
@@ -145,10 +200,10 @@ def test_attention_is_that_of_the_eager_route(model: Any, eager: Any) -> None:
     ids, n_prompt = prompted(model, tokens)
     with torch.inference_mode():
         output = eager(
-            encoder_outputs=(encoded.states[None],), decoder_input_ids=ids, output_attentions=True, use_cache=False
+            encoder_outputs=(repeated(encoded)[None],), decoder_input_ids=ids, output_attentions=True, use_cache=False
         )
     expected = torch.cat(output.cross_attentions).numpy()
-    assert attention.logits.shape == expected.shape
+    assert attention.logits.shape == (*expected.shape[:3], len(encoded.states))
     assert (attention.prefix, attention.suffix, attention.frames) == (n_prompt - 1, 1, 150)
     for layer, heads in enumerate(expected):
         for head, weights in enumerate(heads):
@@ -170,9 +225,9 @@ def test_token_log_probs_are_those_of_transformers_and_differentiable(model: Any
     encoded = model.encode(noise(2.0))
     ids, n_prompt = prompted(model, tokens)
     with torch.inference_mode():
-        logits = eager(encoder_outputs=(encoded.states[None],), decoder_input_ids=ids, use_cache=False).logits[0]
+        logits = eager(encoder_outputs=(repeated(encoded)[None],), decoder_input_ids=ids, use_cache=False).logits[0]
     expected = torch.log_softmax(logits[n_prompt - 1 : -1], -1)
-    states = encoded.states.clone()[None].repeat(2, 1, 1).requires_grad_()
+    states = repeated(encoded).clone()[None].repeat(2, 1, 1).requires_grad_()
     found = model.token_log_probs(states, tokens, "en")
     assert found.shape == (2, len(tokens) + 1, expected.shape[1])
     np.testing.assert_allclose(found[0].detach(), expected, atol=2e-3)
@@ -197,7 +252,9 @@ def test_greedy_transcripts_are_those_of_generate(model: Any, eager: Any) -> Non
     told = {"language": "de", "task": "translate"} if len(model.languages) > 1 else {}
     made = eager.generate(heard(audio), do_sample=False, num_beams=1, max_new_tokens=60, **told)[0].tolist()
     text = [token for token in made if token < model.special.end]
-    (found,) = model.transcribe([model.encode(audio)], **told)
+    # Random weights have no preference that a few frames of silence could not change.
+    encoded = whole(model, audio) if told else model.encode(audio)
+    (found,) = model.transcribe([encoded], **told)
     assert len(text) >= 7
     assert list(found.ids[: len(text)]) == text
     if len(text) < 60:
@@ -208,7 +265,7 @@ def test_a_transcript_is_as_probable_as_a_forced_pass_says(embedded: Any) -> Non
     encoded = embedded.encode(speech())
     (found,) = embedded.transcribe([encoded])
     assert len(found.ids) > 5
-    log_probs = embedded.token_log_probs(encoded.states[None], embedded.tokenize(found.text))[0]
+    log_probs = embedded.token_log_probs(repeated(encoded)[None], embedded.tokenize(found.text))[0]
     barred, starting = (rules.clone() for rules in (embedded.rules.never, embedded.rules.not_first))
     log_probs[:, barred] = -torch.inf
     log_probs[0, starting] = -torch.inf

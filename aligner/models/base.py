@@ -38,6 +38,8 @@ class Encoded:
         Seconds of real audio.
     samples : float32 array, shape (samples,), optional
         The real audio itself, at the model's rate; None where the model does not keep it.
+    counts : float32 tensor, shape (frames seen,), optional
+        Equal frames that each state stands for, some of padding for several; None where each is one.
     """
 
     features: torch.Tensor
@@ -45,6 +47,7 @@ class Encoded:
     layers: tuple[torch.Tensor, ...]
     duration: float
     samples: NDArray[np.float32] | None = None
+    counts: torch.Tensor | None = None
 
     @property
     def frames(self) -> int:

@@ -103,7 +103,14 @@ class Clock:
         self.last, self.before, self.latest = self.last[rows], self.before[rows], self.latest[rows]
 
 
-def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, timed: bool = False) -> list[Decoded]:
+def greedy(
+    network: Whisper,
+    memory: Memory,
+    prompt: list[int],
+    rules: Rules,
+    timed: bool = False,
+    bias: torch.Tensor | None = None,
+) -> list[Decoded]:
     """The likeliest token at every step, for every window until its text ends.
 
     Parameters
@@ -116,6 +123,8 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
     rules : Rules
     timed : bool
         Whether timestamps are written; the prompt then asks for them.
+    bias : tensor, shape (batch, 1, 1, frames), optional
+        Added to the scores of cross-attention.
 
     Returns
     -------
@@ -126,7 +135,7 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
     batch, device = len(looked_at[0][0]), looked_at[0][0].device
     past = Past(network.shape, batch, looked_at[0][0])
     ids = torch.tensor([prompt] * batch, device=device)
-    hidden, _ = network.decoder(ids, tuple(looked_at), past)
+    hidden, _ = network.decoder(ids, tuple(looked_at), past, bias)
     silent = [0.0] * batch
     if rules.no_speech is not None:
         silent = network.decoder.scores(hidden[:, 0]).softmax(-1)[:, rules.no_speech].tolist()
@@ -162,10 +171,11 @@ def greedy(network: Whisper, memory: Memory, prompt: list[int], rules: Rules, ti
             for layer, (keys, values) in enumerate(looked_at):
                 looked_at[layer] = keys[rows], values[rows]
             del keys, values
+            bias = None if bias is None else bias[rows]
             past.keep(rows)
             if clock:
                 clock.keep(rows)
-        hidden, _ = network.decoder(chosen[:, None], tuple(looked_at), past)
+        hidden, _ = network.decoder(chosen[:, None], tuple(looked_at), past, bias)
     return [
         Decoded(tuple(text), gain / (len(text) + 1), none)
         for text, gain, none in zip(texts, gains, silent, strict=True)

@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from aligner.models.products import Int8Linear, in_whole_numbers, product
 from aligner.models.shape import ACTIVATIONS, Shape
+from aligner.models.silence import Thinned, bias
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values, or queries and keys
 Memory = tuple[Pair, ...]
@@ -94,13 +95,24 @@ class EncoderLayer(nn.Module):
         self.fc2 = nn.Linear(inner, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
-    def forward(self, hidden: torch.Tensor, others: Pair | None = None) -> torch.Tensor:
-        """(batch, positions, width) to the same; positions may see others, which the whole batch shares."""
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        others: Pair | None = None,
+        kept: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(batch, positions, width) to the same, or to the positions `kept`.
+
+        Positions may see others, which the whole batch shares; a bias is added to the scores of what they see.
+        """
         normed = self.self_attn_layer_norm(hidden)
         memory = self.self_attn.memory(normed)
         if others is not None:
             memory = joined(memory, others)
-        hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), memory)
+        if kept is not None:
+            hidden, normed = hidden[:, kept], normed[:, kept]
+        hidden = hidden + self.self_attn.mixed(self.self_attn.queries(normed), memory, bias=bias)
         return self.fed_forward(hidden)
 
     def fed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -124,13 +136,17 @@ class Encoder(nn.Module):
         )
         self.layer_norm = nn.LayerNorm(width)
 
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def forward(
+        self, features: torch.Tensor, silence: Thinned | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Encode log-mel features.
 
         Parameters
         ----------
         features : tensor, shape (batch, feature frames, channels)
             At most twice `max_source_positions` frames.
+        silence : Thinned, optional
+            Which frames to encode to the end, where some are silence.
 
         Returns
         -------
@@ -138,9 +154,12 @@ class Encoder(nn.Module):
             States (batch, frames, width) after the final norm, and after each layer before it.
         """
         hidden = self.heard(features)
-        after = []
+        kept, weighed = None, None
+        if silence is not None:
+            kept, weighed = silence.index, bias(silence.counts[None], hidden.dtype)
+        after: list[torch.Tensor] = []
         for layer in self.layers:
-            hidden = layer(hidden)
+            hidden = layer(hidden, kept=kept) if not after else layer(hidden, bias=weighed)
             after.append(hidden)
         return self.layer_norm(hidden), tuple(after)
 
@@ -264,7 +283,7 @@ class Decoder(nn.Module):
             past.length += ids.shape[1]
         return self.layer_norm(hidden), tuple(queries)
 
-    def queries(self, ids: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, ...]:
+    def queries(self, ids: torch.Tensor, memory: Memory, bias: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
         """Cross-attention queries of each layer alone: the pass ends at the last one."""
         hidden = self._embedded(ids, None)
         queries = []
@@ -272,7 +291,7 @@ class Decoder(nn.Module):
             hidden, looking = layer.looking(hidden, None, index)
             queries.append(looking)
             if index + 1 < len(self._layers):
-                hidden = layer.answered(hidden, looking, pair)
+                hidden = layer.answered(hidden, looking, pair, bias)
         return tuple(queries)
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from aligner.core import AttentionMap, Audio, Tokens
 from aligner.errors import InputError, ModelError, SettingError
@@ -25,6 +26,7 @@ from aligner.models.features import FEATURE_DURATION, SAMPLE_RATE, log_mel, mel_
 from aligner.models.network import Memory, build, cross_scores
 from aligner.models.rereading import Rereading
 from aligner.models.shape import Shape
+from aligner.models.silence import Thinned, bias, thinned
 
 # Windows that are decoded together: a token of several costs little more than of one, since the time goes into reading
 # the weights. On a processor 8 are no faster than 4, and take 230 MB more.
@@ -162,20 +164,39 @@ class WhisperModel:
 
     def _encoded(self, audio: Sequence[Audio]) -> list[Encoded]:
         features = torch.stack([self._features(window) for window in audio])
+        rows = [-(-len(window.samples) // round(self.feature_duration * self.sample_rate)) for window in audio]
+        silence = self._silence(rows, features.shape[1])
         with torch.inference_mode():
-            states, layers = self.network.encoder(features.to(self.dtype))
+            states, layers = self.network.encoder(features.to(self.dtype), silence)
         if not states.isfinite().all():
             raise ModelError(
                 f"model {self.name} computes no finite numbers: its weights are damaged, or too large for "
                 f"{self.precision} (then --dtype float32 helps)"
             )
         found = []
+        counts = None if silence is None else silence.counts
         for i, window in enumerate(audio):
-            real = -(-len(window.samples) // round(self.feature_duration * self.sample_rate))
-            frames = self._real_frames(window.duration)
-            after = tuple(layer[i, :frames].clone() for layer in layers)
-            found.append(Encoded(features[i, :real].clone(), states[i], after, window.duration, window.samples))
+            after = tuple(layer[i, : self._real_frames(window.duration)].clone() for layer in layers)
+            heard = features[i, : rows[i]].clone()
+            found.append(Encoded(heard, states[i], after, window.duration, window.samples, counts))
         return found
+
+    def _silence(self, rows: Sequence[int], window: int) -> Thinned | None:
+        """What to encode of windows with so many real feature frames; all where several are encoded as one batch."""
+        if self.device.type != "cpu" or len(rows) > 1:
+            return None
+        return thinned(-(-rows[0] // _STRIDE), window // _STRIDE)
+
+    def _memory(self, *windows: Encoded) -> Memory:
+        """What the decoder sees of windows; shorter ones are filled up."""
+        return self.network.decoder.memory(pad_sequence([window.states for window in windows], batch_first=True))
+
+    def _bias(self, *windows: Encoded) -> torch.Tensor | None:
+        """What is added to the scores of what it sees."""
+        if all(window.counts is None for window in windows):
+            return None
+        counts = [w.states.new_ones(len(w.states)) if w.counts is None else w.counts for w in windows]
+        return bias(pad_sequence(counts, batch_first=True), self.dtype)
 
     def encode_features(self, features: torch.Tensor) -> torch.Tensor:
         """Encoder states of a batch of features; differentiable.
@@ -253,8 +274,7 @@ class WhisperModel:
         timed = zero is not None
         prompt = self.prompt(language, task)[: -1 if timed else None]
         with torch.inference_mode():
-            states = torch.stack([window.states for window in windows])
-            found = greedy(self.network, self.network.decoder.memory(states), prompt, self.rules, timed)
+            found = greedy(self.network, self._memory(*windows), prompt, self.rules, timed, self._bias(*windows))
         if zero is not None:
             found = [replace(text, ids=tuple(i for i in text.ids if i < zero)) for text in found]
         return [
@@ -268,8 +288,8 @@ class WhisperModel:
         if not codes:
             return {"en": 1.0}
         with torch.inference_mode():
-            memory = self.network.decoder.memory(encoded.states[None])
-            hidden, _ = self.network.decoder(torch.tensor([[self.special.start]], device=self.device), memory)
+            start = torch.tensor([[self.special.start]], device=self.device)
+            hidden, _ = self.network.decoder(start, self._memory(encoded), bias=self._bias(encoded))
             scores = self.network.decoder.scores(hidden)[0, -1, list(codes.values())]
         return dict(zip(codes, scores.softmax(-1).tolist(), strict=True))
 
@@ -294,6 +314,8 @@ class WhisperModel:
 
     def _attention(self, queries: Sequence[torch.Tensor], memory: Memory, encoded: Encoded, first: int) -> AttentionMap:
         logits = torch.cat([cross_scores(query, keys) for query, (keys, _) in zip(queries, memory, strict=True)])
+        if encoded.counts is not None:
+            logits += encoded.counts.log()
         return AttentionMap(logits.cpu().numpy(), encoded.frames, self.frame_duration, prefix=first, suffix=1)
 
     def force(self, encoded: Encoded, tokens: Tokens, language: str | None = None) -> ForcedPass:
@@ -306,8 +328,8 @@ class WhisperModel:
         """
         ids, first = self._forced_ids(tokens, language)
         with torch.inference_mode():
-            memory = self.network.decoder.memory(encoded.states[None])
-            hidden, queries = self.network.decoder(ids, memory)
+            memory = self._memory(encoded)
+            hidden, queries = self.network.decoder(ids, memory, bias=self._bias(encoded))
         text = hidden[0, first : first + len(tokens)]
         return ForcedPass(
             lambda: self._attention(queries, memory, encoded, first),
@@ -319,8 +341,9 @@ class WhisperModel:
         """Cross-attention scores of one teacher-forced pass, which ends where they are known; see `SpeechModel`."""
         ids, first = self._forced_ids(tokens, language)
         with torch.inference_mode():
-            memory = self.network.decoder.memory(encoded.states[None])
-            return self._attention(self.network.decoder.queries(ids, memory), memory, encoded, first)
+            memory = self._memory(encoded)
+            queries = self.network.decoder.queries(ids, memory, self._bias(encoded))
+            return self._attention(queries, memory, encoded, first)
 
     def token_log_probs(self, states: torch.Tensor, tokens: Tokens, language: str | None = None) -> torch.Tensor:
         """Log-probabilities of teacher-forced passes over a batch of encoder states; see `SpeechModel`."""
@@ -333,4 +356,5 @@ class WhisperModel:
         ids, first = self._forced_ids(tokens, language)
         missing = round(self.window / self.feature_duration) - len(encoded.features)
         features = functional.pad(encoded.features, (0, 0, 0, missing), value=padding_value(encoded.features))
-        return Rereading(self.network, features, encoded.states, encoded.frames, ids[:, :-1], first)
+        states, _ = self.network.encoder(features[None].to(self.dtype))
+        return Rereading(self.network, features, states[0], encoded.frames, ids[:, :-1], first)

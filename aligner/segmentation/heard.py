@@ -18,6 +18,7 @@ from aligner.models import Encoded, SpeechModel
 from aligner.timing.head import STEP, Head, arrays_of
 
 CONTEXT = 0.5  # seconds at either side of a window, at least, that the encoder hears and nobody asks about
+_LEAST = 6.0  # seconds of the last window of several
 _STATES = 2  # frames of evidence to an encoder state
 _KEPT = 300.0  # seconds that are kept in memory
 
@@ -75,12 +76,14 @@ def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | Non
 def _windows(count: int, width: int) -> Iterator[tuple[int, int, int]]:
     """Where each window begins, and what of it is used, in encoder states.
 
-    As few windows as there can be with sound around each, evenly spread: what they overlap is sound around, too.
+    All are full but the last, which is longer than what it adds where that is little: the more sound around it.
     """
     around = round(CONTEXT / STEP) // _STATES
     number = 1 if count <= width else -(-(count - 2 * around) // (width - 2 * around))
-    lows = [k * (count - width) // max(1, number - 1) for k in range(number)]
-    joints = [(low + after + width) // 2 for low, after in pairwise(lows)]
+    lows = [k * (width - 2 * around) for k in range(number)]
+    if number > 1:
+        lows[-1] = min(lows[-1], count - round(_LEAST / STEP) // _STATES)
+    joints = [(low + before + width) // 2 for before, low in pairwise(lows)]
     yield from zip(lows, [0, *joints], [*joints, count], strict=True)
 
 
