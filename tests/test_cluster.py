@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,46 @@ from aligner.command.cli import main
 pytest.importorskip("distributed", reason="needs the extra cluster")
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-COUNT = 8
+TALKS = tuple(f"talk{k}" for k in range(8))
+TALLY = """
+import json, os, signal, time
+from contextlib import suppress
+from pathlib import Path
+
+from aligner.command.journal import JOURNAL
+from aligner.writers.base import formats
+
+HERE = Path(__file__).parent
+
+
+def lines(path):
+    return path.read_text().split("\\n")[:-1]
+
+
+class Tally:
+    suffix, precision = ".tally", 1.0
+
+    def write(self, alignment, path, options):
+        journal, tally = path.parent / JOURNAL, HERE / f"{path.parent.name}.tally"
+        with suppress(FileExistsError):
+            os.link(journal, HERE / f"{path.parent.name}.journal")  # keeps what is there when the journal goes
+        with tally.open("a") as handle:
+            handle.write(f"{options.stem} {os.getpid()}\\n")
+        path.write_text(options.stem)
+        *finished, _ = [name for name, pid in map(str.split, lines(tally)) if int(pid) == os.getpid()]
+        if len(finished) == 2 and (HERE / "order").exists():
+            while not {json.loads(line)["name"] for line in lines(journal) if line}.issuperset(finished):
+                time.sleep(0.01)
+            time.sleep(0.5)  # the scheduler has heard of it, too
+            with suppress(FileNotFoundError):
+                (HERE / "order").rename(HERE / "obeyed").write_text(options.stem)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+formats.register("tally")(Tally())
+"""
+"""A format that notes each time it writes. The first worker that has finished two recordings is killed while it writes
+the third, if there is an order to die: one file of it is whole by then, one is half-written, one has not been begun."""
 
 
 def started(*arguments: object) -> subprocess.Popen[bytes]:
@@ -53,11 +91,11 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 def talks(tmp_path: Path) -> Path:
     """A list of recordings with their transcripts."""
     lines = []
-    for k in range(COUNT):
+    for k, talk in enumerate(TALKS):
         name = ("carrots", "oranges", "twelve")[k % 3]
-        shutil.copy(SAMPLES / f"{name}.flac", tmp_path / f"talk{k}.flac")
-        shutil.copy(SAMPLES / f"{name}.txt", tmp_path / f"talk{k}.txt")
-        lines.append(f"talk{k}.flac\ttalk{k}.txt\n")
+        shutil.copy(SAMPLES / f"{name}.flac", tmp_path / f"{talk}.flac")
+        shutil.copy(SAMPLES / f"{name}.txt", tmp_path / f"{talk}.txt")
+        lines.append(f"{talk}.flac\t{talk}.txt\n")
     (tmp_path / "many.tsv").write_text("".join(lines))
     return tmp_path / "many.tsv"
 
@@ -66,31 +104,31 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def kill_a_busy_worker(address: str, outputs: Path, process: subprocess.Popen[bytes]) -> None:
-    """Kill a worker that is at work as soon as an output is there."""
-    from distributed import Client
-
-    with Client(address, set_as_default=False) as client:
-        pids = client.run(os.getpid)
-        busy: list[str] = []
-        while not busy:
-            assert process.poll() is None, "the command ended before a worker was killed"
-            time.sleep(0.02)
-            if outputs.is_dir() and any(outputs.glob("*.json")):
-                busy = [worker for worker, tasks in client.processing().items() if tasks]
-        os.kill(pids[busy[0]], signal.SIGKILL)
+def written(here: Path, run: str) -> dict[str, int]:
+    """How often each recording was written."""
+    return Counter(line.split()[0] for line in (here / f"{run}.tally").read_text().splitlines())
 
 
-def test_a_worker_is_killed_and_outputs_are_those_of_one_process(cluster: str, talks: Path) -> None:
-    options = ("--manifest", str(talks), "-f", "json,textgrid", "--threads", "1", "-q")
-    alone, together = talks.parent / "alone", talks.parent / "together"
-    assert CliRunner().invoke(main, [*options, "-o", str(alone)]).exit_code == 0
-    command = [sys.executable, "-m", "aligner", *options, "-o", str(together), "--cluster", cluster]
-    with subprocess.Popen(command) as process:
-        kill_a_busy_worker(cluster, together, process)
+def recorded(here: Path, run: str) -> dict[str, int]:
+    """How often each recording was recorded as finished."""
+    return Counter(json.loads(line)["name"] for line in (here / f"{run}.journal").read_text().split("\n") if line)
+
+
+def test_a_worker_is_killed_and_what_was_finished_is_neither_lost_nor_done_again(cluster: str, talks: Path) -> None:
+    here = talks.parent
+    (here / "tally.py").write_text(TALLY)
+    (here / "order").write_text("die")
+    options = ("--plugin", here / "tally.py", "--manifest", talks, "-f", "json,tally,textgrid", "--threads", 1, "-q")
+    for name, more in (("together", ("--cluster", cluster)), ("alone", ())):
+        process = started("aligner", *options, "-o", here / name, *more)
         assert process.wait(timeout=300) == 0
-    assert contents(together) == contents(alone)
-    assert len(contents(together)) == 2 * COUNT + 1  # and the summary
+    assert not (here / "order").exists(), "no worker was killed"
+    cut_off = (here / "obeyed").read_text()
+    assert written(here, "alone") == dict.fromkeys(TALKS, 1)
+    assert written(here, "together") == {**dict.fromkeys(TALKS, 1), cut_off: 2}
+    assert recorded(here, "alone") == recorded(here, "together") == dict.fromkeys(TALKS, 1)
+    assert contents(here / "together") == contents(here / "alone")
+    assert len(contents(here / "together")) == 3 * len(TALKS) + 1  # and the summary
 
 
 def test_a_scheduler_that_does_not_answer_is_told(talks: Path) -> None:
