@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from aligner.core import Audio
 from aligner.errors import AlignerError
 from aligner.models import SpeechModel, load_model
-from aligner.models.base import Encoded
+from aligner.models.base import Encoded, hears_spectrogram
 from aligner.pipeline import align_audio
 from aligner.text.pronunciation import PHONES, sounds_of, spellers
 from aligner.timing import head as heads
@@ -35,6 +35,7 @@ from aligner.training.corpus import chosen, doubt, pieces, read_corpus, timed
 from aligner.training.lessons import encoded, packed
 from aligner.training.teach import Lesson, teach
 from benchmarks.accuracy import measure, table
+from benchmarks.layers import after_layers
 from eval.manifest import read_manifest
 from eval.systems import System, read_system, write_system
 
@@ -118,7 +119,8 @@ class Deep:
         return self.encode_all([audio])[0]
 
     def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
-        return [replace(one, states=one.layers[self._layer - 1]) for one in self._model.encode_all(audio)]
+        found = self._model.encode_all(audio)
+        return [replace(one, states=after_layers(self._model, one)[self._layer - 1], counts=None) for one in found]
 
 
 def silver_starts(corpus: Path) -> dict[str, tuple[float, ...]]:
@@ -191,8 +193,7 @@ def main(
     """Print what every part of a timing head, taught on CORPUS, is worth on MANIFEST."""
     try:
         loaded = load_model(model, threads=1)
-        silence = Audio(np.zeros(loaded.sample_rate // 2, np.float32), loaded.sample_rate)
-        lines = lines_of(len(loaded.encode(silence).layers), hours)
+        lines = lines_of(len(hears_spectrogram(loaded, "an ablation").encoder_layers), hours)
         if listed:
             click.echo("\n".join(lines))
             return

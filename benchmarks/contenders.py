@@ -81,7 +81,11 @@ def _encoder(folder: str, threads: int) -> Run:
 
     model = load_model(folder, threads=threads)
     size = round(model.window * RATE)
-    return lambda samples, _: [model.encode(Audio(samples[k : k + size], RATE)) for k in range(0, len(samples), size)]
+    # Filled up, so that nothing of a window is taken for silence.
+    return lambda samples, _: [
+        model.encode(Audio(np.pad(part := samples[k : k + size], (0, size - len(part))), RATE))
+        for k in range(0, len(samples), size)
+    ]
 
 
 def _faster_whisper(folder: str, threads: int, compute: str, **options: Any) -> Run:

@@ -50,6 +50,22 @@ class Deaf:
         return np.zeros((len(frames), self.classes), np.float32)
 
 
+def after_layers(model: Any, encoded: Encoded) -> list[torch.Tensor]:
+    """States of the real audio after each layer of the encoder, before the final norm, shape (frames, width)."""
+    found: list[torch.Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _inputs, output: found.append(output[0, : encoded.frames].clone()))
+        for layer in model.encoder_layers
+    ]
+    try:
+        with torch.inference_mode():
+            model.encode_features(encoded.features[None])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
 def representations(model: Any, encoded: Encoded) -> dict[str, Floats]:
     """What a Whisper knows of each frame of real audio, by place; arrays of shape (frames, width).
 
@@ -58,7 +74,7 @@ def representations(model: Any, encoded: Encoded) -> dict[str, Floats]:
     network, frames = model.network, encoded.frames
     with torch.inference_mode():
         found = {HEARD: network.encoder.heard(encoded.features[None])[0]}
-        found |= {f"layer {k} of the encoder": states for k, states in enumerate(encoded.layers, 1)}
+        found |= {f"layer {k} of the encoder": states for k, states in enumerate(after_layers(model, encoded), 1)}
         found[OUTPUT] = encoded.states
         for layer, pair in enumerate(network.decoder.memory(encoded.states[None])):
             for name, one in zip(("keys", "values"), pair, strict=True):

@@ -134,12 +134,16 @@ def test_what_a_layer_knows_is_what_the_model_passes_on() -> None:
     encoded = model.encode(Audio(0.1 * np.random.default_rng(0).normal(size=RATE).astype(np.float32), RATE))
     known = representations(model, encoded)
     assert {len(states) for states in known.values()} == {50} and not known[NOTHING].any()
-    layers, heads = len(encoded.layers), model.network.shape.decoder_attention_heads
+    layers, heads = len(model.encoder_layers), model.network.shape.decoder_attention_heads
     assert len(known) == 3 + layers + 2 * len(model.network.decoder.layers)
     np.testing.assert_array_equal(known[OUTPUT], encoded.states[:50])
+    last = torch.from_numpy(known[f"layer {layers} of the encoder"])
     with torch.inference_mode():
         first = model.network.encoder.layers[0](model.network.encoder.heard(encoded.features[None]))[0]
         weights = model.network.decoder.layers[1].encoder_attn.k_proj.weight
+        normed = model.network.encoder.layer_norm(last)
+    # Those at the end hear the end of the sound, not that of its features.
+    assert torch.nn.functional.cosine_similarity(normed[:40], encoded.states[:40]).min() > 0.99
     assert first.shape == known[HEARD].shape == (50, model.network.shape.d_model) and heads > 1
     np.testing.assert_allclose(known["keys of decoder layer 1"], known[OUTPUT] @ weights.numpy().T, atol=1e-3)
 

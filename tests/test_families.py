@@ -150,7 +150,6 @@ def test_frames_are_as_long_as_the_shapes_say(model: Any, seconds: float) -> Non
     assert encoded.duration == pytest.approx(seconds)
     if seconds > 0.1:
         assert abs(len(encoded.states) * model.frame_duration - seconds) < model.frame_duration
-    assert [layer.shape for layer in encoded.layers] == [(encoded.frames, 48)] * 2
 
 
 def test_a_frame_hears_the_sound_around_its_place(model: Any) -> None:
@@ -183,8 +182,6 @@ def test_encoder_states_are_those_of_transformers(model: Any, peer: Any) -> None
         expected = peer.get_encoder()(**heard(peer, audio)).last_hidden_state[0]
     encoded = model.encode(audio)
     np.testing.assert_allclose(encoded.states, expected, atol=1e-4)
-    normed = model.encoder.layer_norm(encoded.layers[-1])
-    np.testing.assert_allclose(normed, encoded.states[: encoded.frames], atol=1e-5)
     for one, alone in zip(model.encode_all([audio, noise(0.3)]), [encoded, model.encode(noise(0.3))], strict=True):
         np.testing.assert_array_equal(one.states, alone.states)
 

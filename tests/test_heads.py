@@ -56,7 +56,7 @@ def planted(seed: int) -> Labelled:
     tokens = Tokens(tuple(range(n_words)), tuple(map(str, range(n_words))), spans)
     model = Planted(AttentionMap(np.log(weights + 1e-9), n_frames, 0.02), tokens)
     empty = torch.zeros(n_frames, 1)
-    return Labelled(Case(model, Encoded(empty, empty, (empty,), n_frames * 0.02), "0 1 2 3 4 5"), words)
+    return Labelled(Case(model, Encoded(empty, empty, n_frames, n_frames * 0.02), "0 1 2 3 4 5"), words)
 
 
 def test_planted_heads_are_found() -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from aligner.command.cli import main
 from aligner.errors import SettingError
 from aligner.models import load_model
-from aligner.models.products import Int8Linear, supported
+from aligner.models.products import Int8Linear, page_out, supported
 from aligner.pipeline import align
 from aligner.textgrid import read_words
 
@@ -66,3 +66,14 @@ def test_the_command_says_which_precision_auto_took(tmp_path: Path) -> None:
     taken = "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"
     assert f"computed in {taken}" in ran.stderr
     assert json.loads(out.read_text())["provenance"]["dtype"] == taken
+
+
+def test_weights_that_were_sent_back_to_their_file_are_read_again(tmp_path: Path) -> None:
+    expected = np.random.default_rng(0).normal(size=(3000, 40)).astype(np.float16)
+    path = tmp_path / "weights"
+    path.write_bytes(b"x" + expected.tobytes())
+    held = torch.from_numpy(np.memmap(path, np.float16, "c", 1, expected.shape))
+    few = torch.from_numpy(expected.copy())[:3]
+    for tensor, whole in ((held, expected), (few, expected[:3])):
+        page_out(tensor)
+        np.testing.assert_array_equal(tensor, whole)

@@ -65,7 +65,7 @@ def encoded() -> Encoded:
     features = 2 + torch.rand(2 * FRAMES, CHANNELS, generator=generator)
     features[::7] -= 3  # so that the mean differs from every frame
     states = Toy().encode_features(features[None])[0]
-    return Encoded(features, states, (states,), FRAMES * 0.02)
+    return Encoded(features, states, FRAMES, FRAMES * 0.02)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_bad_settings(encoded: Encoded, method: str, masks: int | None, fill: st
 @pytest.mark.parametrize("method", ["encoder", "strips", "spes:code"])
 def test_audio_shorter_than_a_segment(method: str) -> None:
     states = torch.rand(1, CHANNELS)
-    short = Encoded(torch.rand(1, CHANNELS), states, (states,), 0.01)
+    short = Encoded(torch.rand(1, CHANNELS), states, 1, 0.01)
     with pytest.raises(InputError, match=r"0\.010 s"):
         compute(Toy(), short, TOKENS, method)
 
@@ -231,7 +231,7 @@ def test_padding_is_never_hidden(encoded: Encoded) -> None:
             return super().token_log_probs(states, tokens, language)
 
     seen = torch.cat([encoded.states, torch.ones(100, CHANNELS)])
-    padded = Encoded(encoded.features, seen, encoded.layers, encoded.duration)
+    padded = Encoded(encoded.features, seen, encoded.frames, encoded.duration)
     found = compute(Padded(), padded, TOKENS, "encoder", 64, threshold=0)
     keep = torch.cat(Padded.seen)
     assert found.values.shape[1] == FRAMES and bool(keep[:, FRAMES:].all()) and not bool(keep[1:, :FRAMES].all())

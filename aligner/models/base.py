@@ -32,8 +32,8 @@ class Encoded:
         What the encoder hears, of the real audio only; (samples, 1) where it hears the waveform.
     states : tensor, shape (frames seen, width)
         Encoder output, all that the decoder sees: padding included.
-    layers : tuple of tensors, shape (real frames, width)
-        States after each encoder layer, before the final norm; of real audio only, at least one frame.
+    frames : int
+        Encoder frames of real audio, at least one.
     duration : float
         Seconds of real audio.
     samples : float32 array, shape (samples,), optional
@@ -44,15 +44,10 @@ class Encoded:
 
     features: torch.Tensor
     states: torch.Tensor
-    layers: tuple[torch.Tensor, ...]
+    frames: int
     duration: float
     samples: NDArray[np.float32] | None = None
     counts: torch.Tensor | None = None
-
-    @property
-    def frames(self) -> int:
-        """Encoder frames of real audio."""
-        return len(self.layers[0])
 
 
 @dataclass(frozen=True)

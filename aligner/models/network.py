@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from aligner.models.products import Int8Linear, in_whole_numbers, product
+from aligner.models.products import Int8Linear, in_whole_numbers, page_out, product
 from aligner.models.shape import ACTIVATIONS, Shape
 from aligner.models.silence import Thinned, bias
 
@@ -60,10 +60,17 @@ class Attention(nn.Module):
         """Keys and values of positions that are looked at."""
         return self.split(self.k_proj(states)), self.split(self.v_proj(states))
 
-    def kept(self, states: torch.Tensor) -> Pair:
-        """The same, head by head in memory: for those that are read at every step."""
-        keys, values = self.memory(states)
-        return keys.contiguous(), values.contiguous()
+    def kept(self, states: Sequence[torch.Tensor] | torch.Tensor) -> Pair:
+        """The same of windows (positions, width), head by head in memory for those that are read at every step.
+
+        Shorter windows are filled up with zeros. One after another, as what is projected takes as much room again.
+        """
+        longest, width = max(map(len, states)), states[0].shape[-1] // self.heads
+        keys, values = (states[0].new_zeros((len(states), self.heads, longest, width)) for _ in range(2))
+        for number, one in enumerate(states):
+            for kept, projected in zip((keys, values), self.memory(one[None]), strict=True):
+                kept[number, :, : len(one)] = projected[0]
+        return keys, values
 
     def mixed(
         self, queries: torch.Tensor, memory: Pair, causal: bool = False, bias: torch.Tensor | None = None
@@ -136,9 +143,7 @@ class Encoder(nn.Module):
         )
         self.layer_norm = nn.LayerNorm(width)
 
-    def forward(
-        self, features: torch.Tensor, silence: Thinned | None = None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def forward(self, features: torch.Tensor, silence: Thinned | None = None) -> torch.Tensor:
         """Encode log-mel features.
 
         Parameters
@@ -150,18 +155,19 @@ class Encoder(nn.Module):
 
         Returns
         -------
-        (states, layers)
-            States (batch, frames, width) after the final norm, and after each layer before it.
+        tensor, shape (batch, frames, width)
+            States after the final norm.
         """
         hidden = self.heard(features)
         kept, weighed = None, None
         if silence is not None:
             kept, weighed = silence.index, bias(silence.counts[None], hidden.dtype)
-        after: list[torch.Tensor] = []
-        for layer in self.layers:
-            hidden = layer(hidden, kept=kept) if not after else layer(hidden, bias=weighed)
-            after.append(hidden)
-        return self.layer_norm(hidden), tuple(after)
+        first, *others = self.layers
+        hidden = first(hidden, kept=kept)
+        for layer in others:
+            hidden = layer(hidden, bias=weighed)
+        states: torch.Tensor = self.layer_norm(hidden)
+        return states
 
     def heard(self, features: torch.Tensor) -> torch.Tensor:
         """What the first layer gets of features."""
@@ -240,8 +246,8 @@ class Decoder(nn.Module):
         self.layer_norm = nn.LayerNorm(shape.d_model)
         self.output: Int8Linear | None = None  # the embedding, where layers are in whole numbers
 
-    def memory(self, states: torch.Tensor) -> Memory:
-        """Keys and values of encoder states (batch, frames, width) for every layer."""
+    def memory(self, states: Sequence[torch.Tensor] | torch.Tensor) -> Memory:
+        """Keys and values of the encoder states of windows (frames, width) for every layer."""
         return tuple(layer.encoder_attn.kept(states) for layer in self._layers)
 
     @property
@@ -364,6 +370,7 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
         # Few rows of the embedding are ever looked up: it stays in its file, in the precision that it has there.
         kept = {name: held[name] if "embed_tokens" in name else held[name].float() for name in network.state_dict()}
         network.load_state_dict(kept, assign=True)
+        page_out(held["decoder.embed_tokens.weight"])
         return network.eval().requires_grad_(False)
     network.load_state_dict({name: held.pop(name).to(device, dtype) for name in wanted}, assign=True)
     return network.eval().requires_grad_(False)

@@ -7,8 +7,10 @@ FBGEMM; sums are exact, so all that is lost is in the rounding.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import platform
 import warnings
-from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -17,6 +19,7 @@ from torch.nn import functional
 ENGINE = "fbgemm"
 _LARGEST = 127
 _ROWS = 2048
+_PAGE_OUT = 21  # MADV_PAGEOUT of asm-generic/mman-common.h
 _FEW = 8  # rows that MKL multiplies while it reads a matrix once
 
 
@@ -42,6 +45,16 @@ def product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def supported() -> bool:
     """Whether this machine has the kernels."""
     return ENGINE in torch.backends.quantized.supported_engines
+
+
+def page_out(tensor: torch.Tensor) -> None:
+    """Let the system take back the pages of a tensor that is mapped from a file: it is read again where it is used."""
+    if platform.system() == "Linux":
+        start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = tensor.data_ptr() + tensor.nbytes - start
+        if length > 0:
+            # A request that changes nothing but where pages are, whatever memory this is; kernels before 5.4 refuse it.
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _PAGE_OUT)
 
 
 class Int8Linear(nn.Module):
@@ -77,16 +90,17 @@ class Int8Linear(nn.Module):
         return torch.ops.quantized.linear_dynamic(hidden, self._packed, self._narrow)
 
 
-def in_whole_numbers(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+def in_whole_numbers(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Put an `Int8Linear` in the place of every linear layer.
 
     Parameters
     ----------
     network : nn.Module
         Its own weights are not looked at.
-    weights : mapping of str to tensor
-        By the network's names.
+    weights : dict of tensors
+        By the network's names; those of the layers leave it.
     """
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.Linear):
-            network.set_submodule(name, Int8Linear(weights[f"{name}.weight"], weights.get(f"{name}.bias")))
+            held = weights.pop(f"{name}.weight"), weights.pop(f"{name}.bias", None)
+            network.set_submodule(name, Int8Linear(*held))

@@ -183,19 +183,13 @@ class TransformersModel:
             raise InputError(f"{audio.duration:.2f} s of audio do not fit the model's window of {self.window:g} s")
         missing = round(SHORTEST_INPUT * self.sample_rate) - len(audio.samples)
         heard = self._heard(np.pad(audio.samples, (0, max(0, missing)))).to(self.device)
-        after: list[torch.Tensor] = []
-        hooks = [layer.register_forward_hook(_keep_in(after)) for layer in self.encoder_layers]
-        try:
-            with torch.inference_mode():
-                states = self.encode_features(heard[None])[0]
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with torch.inference_mode():
+            states = self.encode_features(heard[None])[0]
         seconds = len(states) * self.frame_duration
         if abs(seconds - max(audio.duration, SHORTEST_INPUT)) > 2 * self.frame_duration:
             raise ModelError(f"model {self.name!r} makes {len(states)} frames of {audio.duration:.2f} s of audio")
         frames = min(len(states), max(1, int(audio.duration / self.frame_duration + 1e-6)))
-        return Encoded(heard, states, tuple(layer[0, :frames].clone() for layer in after), audio.duration)
+        return Encoded(heard, states, frames, audio.duration)
 
     def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
         """The same of several windows; see `SpeechModel`."""
@@ -310,10 +304,3 @@ class TransformersModel:
     def _scores(self, hidden: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.network.get_output_embeddings()(hidden).float()
         return scores
-
-
-def _keep_in(kept: list[torch.Tensor]) -> Any:
-    def keep(_module: Any, _inputs: Any, output: Any) -> None:
-        kept.append(output[0] if isinstance(output, tuple) else output)
-
-    return keep

@@ -167,7 +167,7 @@ class WhisperModel:
         rows = [-(-len(window.samples) // round(self.feature_duration * self.sample_rate)) for window in audio]
         silence = self._silence(rows, features.shape[1])
         with torch.inference_mode():
-            states, layers = self.network.encoder(features.to(self.dtype), silence)
+            states = self.network.encoder(features.to(self.dtype), silence)
         if not states.isfinite().all():
             raise ModelError(
                 f"model {self.name} computes no finite numbers: its weights are damaged, or too large for "
@@ -176,9 +176,9 @@ class WhisperModel:
         found = []
         counts = None if silence is None else silence.counts
         for i, window in enumerate(audio):
-            after = tuple(layer[i, : self._real_frames(window.duration)].clone() for layer in layers)
+            frames = self._real_frames(window.duration)
             heard = features[i, : rows[i]].clone()
-            found.append(Encoded(heard, states[i], after, window.duration, window.samples, counts))
+            found.append(Encoded(heard, states[i], frames, window.duration, window.samples, counts))
         return found
 
     def _silence(self, rows: Sequence[int], window: int) -> Thinned | None:
@@ -189,7 +189,7 @@ class WhisperModel:
 
     def _memory(self, *windows: Encoded) -> Memory:
         """What the decoder sees of windows; shorter ones are filled up."""
-        return self.network.decoder.memory(pad_sequence([window.states for window in windows], batch_first=True))
+        return self.network.decoder.memory([window.states for window in windows])
 
     def _bias(self, *windows: Encoded) -> torch.Tensor | None:
         """What is added to the scores of what it sees."""
@@ -212,7 +212,7 @@ class WhisperModel:
         """
         missing = round(self.window / self.feature_duration) - features.shape[1]
         features = functional.pad(features, (0, 0, 0, missing), value=padding_value(features.detach()))
-        states: torch.Tensor = self.network.encoder(features.to(self.dtype))[0]
+        states: torch.Tensor = self.network.encoder(features.to(self.dtype))
         return states
 
     def _real_frames(self, duration: float) -> int:
@@ -356,5 +356,5 @@ class WhisperModel:
         ids, first = self._forced_ids(tokens, language)
         missing = round(self.window / self.feature_duration) - len(encoded.features)
         features = functional.pad(encoded.features, (0, 0, 0, missing), value=padding_value(encoded.features))
-        states, _ = self.network.encoder(features[None].to(self.dtype))
+        states = self.network.encoder(features[None].to(self.dtype))
         return Rereading(self.network, features, states[0], encoded.frames, ids[:, :-1], first)

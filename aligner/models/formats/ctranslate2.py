@@ -170,9 +170,8 @@ def _weights(path: Path, variables: dict[str, _Variable]) -> dict[str, torch.Ten
 
     def array(name: str) -> NDArray[Any]:
         variable = variables[name]
-        # Private, since torch warns of what it must not write to.
-        mapped = np.memmap(path, variable.dtype, "c", variable.offset, variable.shape)
-        return np.require(mapped, requirements="A")
+        # Private, since torch warns of what it must not write to. Most begin at an odd byte: torch reads them there.
+        return np.memmap(path, variable.dtype, "c", variable.offset, variable.shape)
 
     def tensor(name: str) -> torch.Tensor:
         values = array(name)
