@@ -112,10 +112,10 @@ def published(records: Records) -> Rows:
     if both:
         pairs = np.array([[r["saliency"][m]["maps"]["all layers"] for m in ("encoder", "strips")] for r in both])
         groups = [unit(r) for r in both]
-        add("context mixing: SM^H minus SM^X", ".03 to .18", pairs[:, 0] - pairs[:, 1], groups, sign)
+        add("context mixing: SM^H minus SM^X", "0.03 to 0.18", pairs[:, 0] - pairs[:, 1], groups, sign)
         share = drawn(lambda k: float(1 - pairs[k, 1].mean() / pairs[k, 0].mean()), groups)
         rows.append(
-            {"finding": "the same as a share of SM^H", "paper": ".066 to .167", **cells("here", share), "verdict": ""}
+            {"finding": "the same as a share of SM^H", "paper": "0.066 to 0.167", **cells("here", share), "verdict": ""}
         )
         halves = [[r["saliency"][m]["convergence"] or 0 for m in ("encoder", "strips")] for r in both]
         below = pairs / np.array([[max(ceiling_of(half), 1e-9) for half in pair] for pair in halves])

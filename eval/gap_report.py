@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,51 @@ TITLES = {
     "warning": "Warning lights",
     "heads": "Every head, layer and set: timing error and correlation with saliency",
 }
-FIGURES = {"account.svg": "where the error goes, by source", "heads.svg": "closeness to saliency and timing error"}
+NOTES = {
+    "timing": (
+        "error: mean absolute error of onsets and offsets; late: median signed error, negative where early; without "
+        "constant: after the median error of all other speakers is taken away; minus attention: the same less "
+        "attention's, on the same words, negative where better. Sources are maps of attention or saliency, all read "
+        "by one path finder; head: the timing head; uniform: words spread evenly."
+    ),
+    "account": (
+        "The parts sum to the error. constant: the median error of all other speakers; wrong place: words astray, "
+        "that is with an edge more than 100 ms away without the constant; grid: what the nearest frame is off by; "
+        "rest: everything else."
+    ),
+    "published": (
+        "SM^H: saliency at the encoder's output (encoder); SM^X: at its input (strips). Context mixing: what the "
+        "encoder moves between frames."
+    ),
+    "explained": (
+        "encoder: encoder states are hidden (SM^H); strips: stretches of the spectrogram are hidden (SM^X); gradient "
+        "and gradient:output: of each token's probability, at the input and at the encoder's output. pearson and "
+        "spearman: of the maps of an utterance; per word: of the rows of a word; split half: correlation of the maps "
+        "of two halves of the masks; ceiling: what no correlation can pass for their noise; pearson below ceiling: "
+        "the share of it that is reached."
+    ),
+    "layers": "Pearson correlation; mean of heads: of their mean as one map.",
+    "correlation_and_timing": (
+        "spearman: rank correlation, over n maps, of correlation with saliency and timing error; negative where what "
+        "is closer to saliency is better timed."
+    ),
+    "association": (
+        "spearman: rank correlation of a word's agreement (correlation of its attention with its saliency) and its "
+        "error without the constant; partial: the same with other properties of the word held fixed."
+    ),
+    "warning": (
+        "How well a signal tells words that are wrong. auroc: 0.5 is chance, 1 is perfect; minus probability: the "
+        "same less that of the word's probability; precision and recall: as shares, if the tenth of the words with "
+        "the strongest signal is flagged."
+    ),
+    "heads": "Pearson correlation with each saliency; head: layer.head, counted from 0.",
+}
+FIGURES = {
+    "account.svg": "Where the error goes, by source of the times (the parts: see the table of that name)",
+    "heads.svg": "Correlation with saliency and timing error, a dot for every head and for every layer or set of heads",
+}
+_UNITS = {"ms": "ms", "percent": "%"}
+_UNIT = r"(?<!\d)_(ms|percent)$"  # not of "at 10 percent"
 
 
 def write_results(provenance: Mapping[str, Any], records: Sequence[Mapping[str, Any]], output: Path) -> dict[str, Any]:
@@ -83,9 +128,18 @@ def write_page(folder: Path, output: Path) -> list[Path]:
     try:
         result = json.loads((folder / "gap.json").read_text(encoding="utf-8"))
         plots = plots_of(result)
+        found = {name: list(result["findings"][name]) for name in ("answer", *result["tables"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'gap.json'} is not a study of align-eval gap: {error}") from error
-    text = page.render(result=result, plots=plots, titles=TITLES, summary=summary(result))
+    text = page.render(
+        result=result,
+        findings=found,
+        plots=plots,
+        captions=FIGURES,
+        titles=TITLES,
+        notes=NOTES,
+        summary=summary(result),
+    )
     with atomic_write(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return [output]
@@ -107,13 +161,14 @@ def markdown(result: Mapping[str, Any]) -> str:
         "",
         summary(result),
         "",
-        *(f"![{text}]({name})" for name, text in FIGURES.items()),
+        *(f"* {sentence}" for sentence in result["findings"]["answer"]),
         "",
-        *(f"* {sentence}" for sentence in result["findings"]),
+        *(f"![{text}]({name})" for name, text in FIGURES.items()),
     ]
     for name, rows in result["tables"].items():
         if rows:
-            lines += ["", f"## {TITLES[name]}", "", *table(rows)]
+            lines += ["", f"## {TITLES[name]}", "", NOTES[name], "", *table(rows), ""]
+            lines += [f"* {sentence}" for sentence in result["findings"][name]]
     return "\n".join(lines) + "\n"
 
 
@@ -129,23 +184,30 @@ def summary(result: Mapping[str, Any]) -> str:
     )
 
 
-def cells_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of a table as text; a value and its interval share a cell."""
+def cells_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]], list[bool]]:
+    """Header and cells of a table as text, a value and its interval in one cell, and which columns hold words."""
     columns = [c for c in rows[0] if not c.endswith(("_low", "_high"))]
 
+    def shown(value: float, column: str) -> str:
+        digits = 1 if re.search(_UNIT, column) else 3
+        return f"{round(value, digits) + 0.0:.{digits}f}" if isinstance(value, float) else str(value)
+
     def cell(row: Mapping[str, Any], column: str) -> str:
-        value = row[column]
+        value, low = row[column], row.get(f"{column}_low")
         if value is None or value != value:
             return "–"
-        low = row.get(f"{column}_low")
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-        return text if low in (None, "") or low != low else f"{text} [{low:g}, {row[f'{column}_high']:g}]"
+        text = shown(value, column)
+        if low is None or low != low:
+            return text
+        return f"{text} [{shown(low, column)}, {shown(row[f'{column}_high'], column)}]"
 
-    return [c.replace("_", " ") for c in columns], [[cell(row, column) for column in columns] for row in rows]
+    header = [re.sub(_UNIT, lambda unit: f", {_UNITS[unit[1]]}", c).replace("_", " ") for c in columns]
+    body = [[cell(row, column) for column in columns] for row in rows]
+    return header, body, [isinstance(rows[0][column], str) for column in columns]
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    header, body = cells_of(rows)
+    header, body, _ = cells_of(rows)
     lines = ["| " + " | ".join(line) + " |" for line in (header, *body)]
     return [lines[0], "|" + " --- |" * len(header), *lines[1:]]
 
@@ -183,16 +245,24 @@ def _account_plot(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) 
 
 def _heads_plot(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> str:
     """Closeness to saliency against timing error, head by head."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+
     from eval.plots import COLOURS, panels, svg
 
     figure, axes = panels(3.2 * len(methods), 3.2, 1, len(methods), sharey=True, squeeze=False)
-    kinds = {"head": COLOURS[1], "set": COLOURS[2]}
+    kinds = {"head": COLOURS[1], "set": COLOURS[2]}  # a layer is a set
     for panel, method in zip(axes[0], methods, strict=True):
         for kind, colour in kinds.items():
             mine = [row for row in rows if row["kind"] == kind]
-            panel.scatter([r[method] for r in mine], [r["error_ms"] for r in mine], color=colour, label=kind, s=18)
+            panel.scatter(
+                [r[method] for r in mine], [r["error_ms"] for r in mine], color=colour, label=kind, s=18, clip_on=False
+            )
         panel.set_xlabel(f"correlation with {method}")
+        panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(ScalarFormatter())
+        panel.yaxis.set_minor_locator(NullLocator())
         panel.grid(alpha=0.25)
     axes[0][0].set_ylabel("boundary error (ms)")
     axes[0][-1].legend(fontsize=7)

@@ -26,7 +26,8 @@ FAMILY_COLOURS = {
     "alignment heads": "#0b5fa5",
     "steps": "#c7c7c7",
     "pauses": "#a6761d",
-    "units": "#a6761d",
+    "units": "#e6ab02",
+    "timing": "#17becf",
     "baseline": "#000000",
     "peer": "#e7298a",
     "cross-validated": "#e41a1c",
@@ -61,7 +62,12 @@ def svg(figure: Any, label: str) -> str:
     figure.savefig(handle, format="svg", metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
     text = handle.getvalue()
-    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}" {_least(figure)}', 1)
+
+
+def _least(figure: Any) -> str:
+    """The width below which a narrow window scrolls a figure: words any smaller could not be read."""
+    return f'style="min-width: {0.75 * 96 * figure.get_figwidth():.0f}px"'
 
 
 def _png(figure: Any, label: str) -> str:
@@ -70,7 +76,8 @@ def _png(figure: Any, label: str) -> str:
     handle = io.BytesIO()
     figure.savefig(handle, format="png", dpi=130, metadata={"Software": None})
     pyplot.close(figure)
-    return f'<img alt="{label}" src="data:image/png;base64,{base64.b64encode(handle.getvalue()).decode()}">'
+    data = base64.b64encode(handle.getvalue()).decode()
+    return f'<img alt="{label}" {_least(figure)} src="data:image/png;base64,{data}">'
 
 
 def intervals(rows: Sequence[tuple[str, str, Interval]], unit: str = "ms") -> str:
@@ -80,7 +87,9 @@ def intervals(rows: Sequence[tuple[str, str, Interval]], unit: str = "ms") -> st
     ----------
     rows : sequence of (name, family, Interval in seconds)
     """
-    figure, axes = panels(7.6, 0.6 + 0.27 * len(rows))
+    figure, axes = panels(9.0, 0.6 + 0.27 * len(rows))
+    for family in dict.fromkeys(row[1] for row in rows):
+        axes.plot([], [], "o", color=FAMILY_COLOURS.get(family, "#555555"), label=family)
     for k, (_, family, found) in enumerate(rows):
         colour = FAMILY_COLOURS.get(family, "#555555")
         axes.plot([1000 * found.low, 1000 * found.high], [k, k], color=colour, linewidth=2.5, alpha=0.55)
@@ -98,6 +107,7 @@ def intervals(rows: Sequence[tuple[str, str, Interval]], unit: str = "ms") -> st
     axes.set_xlim(left=0)
     axes.set_xlabel(f"micro boundary error ({unit}), mean of onsets and offsets; line: 95 % interval")
     axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
     return svg(figure, "boundary error of the main systems with intervals")
 
 
@@ -240,6 +250,7 @@ def factors(tables: Mapping[str, Mapping[str, Sequence[tuple[str, int, Interval]
     tables : mapping of property to mapping of system to (category, words, Interval in seconds)
     """
     figure, axes = panels(10.4, 3.1 * -(-len(tables) // 2), -(-len(tables) // 2), 2, squeeze=False)
+    figure.get_layout_engine().set(hspace=0.06)
     for axis, (title, systems) in zip(axes.flat, tables.items(), strict=False):
         for k, (name, rows) in enumerate(systems.items()):
             where = np.arange(len(rows)) + (k - (len(systems) - 1) / 2) * 0.22
@@ -251,6 +262,7 @@ def factors(tables: Mapping[str, Mapping[str, Sequence[tuple[str, int, Interval]
             axis.errorbar(where, values, spread, fmt="none", ecolor="#333333", linewidth=0.8, capsize=2)
         first = next(iter(systems.values()))
         axis.set_xticks(range(len(first)), [f"{label}\n{count} words" for label, count, _ in first], fontsize=7)
+        axis.set_xlim(-0.55, len(first) - 0.45)
         axis.set_title(title, fontsize=9)
         axis.set_ylabel("mean absolute error (ms)")
         axis.set_ylim(0, axis.get_ylim()[1] * 1.2)  # room for the legend
@@ -288,8 +300,15 @@ def attention_picture(
     for line, (name, found, colour) in enumerate((("gold", reference, "#1b9e77"), ("aligned", estimated, "#d95f02"))):
         for word in found:
             words.barh(-line, word.duration, left=word.start, height=0.8, color=colour, alpha=0.35, edgecolor=colour)
+            room = 9.3 * 72 * word.duration / duration  # points
             words.text(
-                (word.start + word.end) / 2, -line, word.text, ha="center", va="center", fontsize=6, clip_on=True
+                (word.start + word.end) / 2,
+                -line,
+                word.text,
+                ha="center",
+                va="center",
+                fontsize=max(4.5, min(6.5, 1.55 * room / max(1, len(word.text)))),
+                clip_on=True,
             )
         words.text(-0.01 * duration, -line, name, ha="right", va="center", fontsize=7)
     words.set_ylim(-1.6, 0.6)

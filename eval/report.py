@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class Answer:
         Settings with times of their own.
     better : tuple of SystemScores
         Systems that are no settings of attention (baselines, peers) and have a smaller error than the pick.
+    attention : SystemScores or None
+        The setting of attention alone with the smallest error, where the pick listens to a timing head.
     """
 
     pick: SystemScores
@@ -60,6 +63,7 @@ class Answer:
     rivals: tuple[str, ...]
     n_settings: int
     better: tuple[SystemScores, ...]
+    attention: SystemScores | None
 
 
 def write_report(results: Sequence[Path], output: Path) -> list[Path]:
@@ -86,7 +90,7 @@ def write_report(results: Sequence[Path], output: Path) -> list[Path]:
     """
     from aligner.files import atomic_write
 
-    page = template("report.html", ms=_milliseconds, percent=_percent)
+    page = template("report.html", ms=_milliseconds, percent=_percent, compact=_compact)
     folders = list(runs_in(results))
     written = [output]
     sections = []
@@ -127,6 +131,14 @@ def _percent(share: float) -> str:
     return "–" if share != share else f"{100 * share:.1f}"
 
 
+def _compact(value: Any) -> str:
+    """JSON with a line for each item, but not for each number."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return re.sub(
+        r"\[[\s\d.,\[\]-]*\]", lambda found: re.sub(r"(?<=\[) | (?=\])", "", " ".join(found[0].split())), text
+    )
+
+
 def _milliseconds(value: float | Interval) -> str:
     if isinstance(value, Interval):
         if value.low != value.low:
@@ -157,9 +169,12 @@ def answer(systems: Sequence[System], rows: Sequence[SystemScores]) -> Answer | 
     gain = _difference(by_name[pick], by_name["default"]) if default and "default" not in (pick, *equals) else None
     others = [r for r in rows if r.family in ("baseline", "peer")]
     better = tuple(r for r in ranked(others) if r.boundary_error.value < row_of[pick].boundary_error.value)
+    alone = ranked([row_of[s.name] for s in candidates if s.setting.get("timing") == "attention"])
+    # A grid tries attention alone by name where the checkpoint has a timing head.
+    heard = by_name[pick].setting.get("timing") != "attention" and any(s.family == "timing" for s in candidates)
     return Answer(
         row_of[pick], setting["picks"][pick], setting["folds"], row_of[CROSS_VALIDATED], default, gain, equals,
-        tuple(rivals), len(set(times.values())), better,
+        tuple(rivals), len(set(times.values())), better, alone[0] if heard and alone else None,
     )  # fmt: skip
 
 
@@ -182,7 +197,7 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     shown = [by_name[name] for name in _curves(found, by_name)]
     errors = {s.name: _signed(s) for s in shown}
     tables = {"scores": as_csv([cells(row) for row in rows])}
-    factors = breakdown(shown[:3])
+    factors = breakdown(shown[:4])
     tables["words"] = as_csv(
         [
             {
@@ -244,7 +259,7 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _main_rows(rows: Sequence[SystemScores], found: Answer | None) -> list[SystemScores]:
     """The rows of the first screen: the pick, the best of each family, and the references."""
-    wanted = {row.name for row in rows if row.family in ("preset", "baseline", "peer", CROSS_VALIDATED)}
+    wanted = {row.name for row in rows if row.family in ("preset", "timing", "baseline", "peer", CROSS_VALIDATED)}
     for family in ("single head", "layer mean", "last layers", "top heads of the utterance", "alignment heads"):
         wanted |= {row.name for row in [r for r in rows if r.family == family][:1]}
     if found is not None:
@@ -259,7 +274,7 @@ def _main_rows(rows: Sequence[SystemScores], found: Answer | None) -> list[Syste
 def _curves(found: Answer | None, by_name: dict[str, System]) -> list[str]:
     """Systems drawn in the curves, the pick first."""
     names = [found.pick.name] if found is not None else []
-    return list(dict.fromkeys(n for n in (*names, "default", "openai", "uniform") if n in by_name))
+    return list(dict.fromkeys(n for n in (*names, "default", "attention", "openai", "uniform") if n in by_name))
 
 
 def _signed(system: System) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -314,14 +329,23 @@ def _worst(folder: Path, by_name: dict[str, System]) -> list[dict[str, Any]]:
     return found
 
 
+_TIMING = {
+    "auto": "times from the timing head; without one, from attention: ",
+    "head": "times from the timing head; attention: ",
+    "both": "times from the timing head and attention: ",
+    "attention": "attention: ",
+}
+
+
 def _describe(system: System) -> str:
     setting = system.setting
     if "picks" in setting:
         return "; ".join(f"{name} in {count} of {setting['folds']} folds" for name, count in setting["picks"].items())
     if "aggregation" in setting:
         read = setting["aggregation"]
+        times = _TIMING[setting.get("timing", "attention")]
         return (
-            f"layers {read['layers']}, heads {read['heads']}, {' → '.join(read['steps'])}, "
-            f"{setting['units']} units, {setting['path']}, pauses {setting['pauses']}"
+            f"{times}layers {read['layers']}, heads {read['heads']}, {' → '.join(read['steps'])}, "
+            f"{setting['units']} units, {setting['path']}; pauses {setting['pauses']}"
         )
     return ", ".join(f"{key} {value}" for key, value in setting.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -181,7 +182,20 @@ def test_answer_names_the_pick_its_rivals_and_what_beats_it() -> None:
     assert found.gain.value == pytest.approx(-0.04, abs=0.005) and found.gain.excludes_zero
     assert "bad" not in found.rivals and "default" not in found.rivals and len(found.rivals) <= 1
     assert [r.name for r in found.better] == ["oracle"]
-    assert found.n_settings == 4
+    assert found.n_settings == 4 and found.attention is None
+
+
+def test_answer_names_the_best_of_attention_alone_where_the_pick_listens_to_a_timing_head() -> None:
+    systems = [
+        system("default", [0.01, 0.012] * 6, family="preset", timing="auto"),
+        system("head-0.0", [0.03, 0.032] * 6, timing="attention"),
+        system("openai", [0.09, 0.092] * 6, family="preset", timing="attention"),
+    ]
+    with_head = [*systems, system("attention", [0.04, 0.042] * 6, family="timing", timing="attention")]
+    for tried, expected in ((with_head, "head-0.0"), (systems, None)):
+        tried = [*tried, cross_validated(tried)]
+        found = answer(tried, [score(s) for s in tried])
+        assert found.pick.name == "default" and (found.attention and found.attention.name) == expected
 
 
 def test_words_fall_into_the_right_categories() -> None:
@@ -325,6 +339,10 @@ def test_report_is_one_page_that_needs_nothing_else(results, tmp_path) -> None:
     assert text.count("<svg") >= 5 and text.count("data:image/png;base64,") == 4
     assert f"align-eval report {results} -o {page}" in text and "align-eval run" in text
     assert "16 of 16" in text
+    shown = re.sub(r"<[^>]+>", "", head)
+    assert "times from the timing head; without one, from attention: layers upper-half" in text
+    assert not re.search(r"[a-z]\.[A-Z0-9]", shown), "a sentence begins without a space"
+    assert '"alignment_heads": [[' in re.sub(r"&#34;", '"', text)  # not a line for each number
 
 
 def test_figures_are_drawn_the_same_way_twice() -> None:

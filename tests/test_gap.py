@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import shutil
@@ -17,6 +18,7 @@ from eval import gap_correlation as close
 from eval import gap_findings as findings
 from eval.cli import main
 from eval.gap_account import constants, parts
+from eval.gap_report import NOTES, TITLES, cells_of
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 pytestmark = pytest.mark.usefixtures("few_draws")
@@ -214,9 +216,38 @@ def test_report_makes_a_page_of_a_study(study: Path) -> None:
     found = CliRunner().invoke(main, ["report", str(study / "results")])
     assert found.exit_code == 0, found.output
     page = (study / "results" / "report.html").read_text()
-    assert page.count("<svg") == 2 and 'src="http' not in page and 'href="http' not in page
+    assert page.count("<svg") == 2 and 'src="http' not in page and 'href="http' not in page and "`" not in page
     result = json.loads((study / "results" / "gap.json").read_text())
-    assert all(f"{row['error_ms']:g}" in page for row in result["tables"]["timing"])
+    assert all(f"<td>{row['error_ms']:.1f} [" in page for row in result["tables"]["timing"])
+    assert "What the gap costs" in result["findings"]["answer"][-1]
+    assert (
+        page.index("What the gap costs: ") < page.index("<svg") < page.index("<table") < page.index("Timed from head")
+    )
+    assert all(f"{note[:30]}" in html.unescape(page) for note in NOTES.values()) and set(NOTES) == set(TITLES)
+
+
+def test_columns_are_told_with_their_units_and_numbers_of_a_column_have_as_many_digits() -> None:
+    rows = [
+        {"map": "a", "error_ms": 66.0, "error_ms_low": 50.0, "error_ms_high": 71.3, "at_10_percent": 0.5, "n": 3},
+        {
+            "map": "b",
+            "error_ms": -0.0,
+            "error_ms_low": math.nan,
+            "error_ms_high": math.nan,
+            "at_10_percent": None,
+            "n": 4,
+        },
+    ]
+    header, body, is_text = cells_of(rows)
+    assert header == ["map", "error, ms", "at 10 percent", "n"] and is_text == [True, False, False, False]
+    assert body == [["a", "66.0 [50.0, 71.3]", "0.500", "3"], ["b", "0.0", "–", "4"]]
+
+
+def test_a_study_of_another_kind_is_refused_in_a_sentence(study: Path, tmp_path: Path) -> None:
+    result = json.loads((study / "results" / "gap.json").read_text())
+    (tmp_path / "gap.json").write_text(json.dumps({**result, "findings": ["one"]}))
+    found = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert found.exit_code == 1 and "gap.json is not a study of align-eval gap" in found.stderr
 
 
 def test_a_study_without_time_for_maps_reports_what_attention_and_the_head_say(study: Path) -> None:
