@@ -58,7 +58,8 @@ def transcript(plan: Plan, job: Job) -> Transcript | None:
 def text_used(job: Job, found: Transcript | None) -> str:
     """A sentence on where the words come from."""
     if found is not None:
-        return f"words {f'of {len(found.cues)} cues ' if found.cues else ''}from {found.source}"
+        cues = f"of {len(found.cues)} cue{'s' * (len(found.cues) != 1)} " if found.cues else ""
+        return f"words {cues}from {found.source}"
     beside = [job.audio.with_suffix(suffix) for suffix in SUFFIXES]
     unused = next((path for path in beside if path.is_file()), None)
     note = f"; {unused} is not used, --text {unused} would" if unused else ""
