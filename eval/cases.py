@@ -50,6 +50,11 @@ def open_case(model: SpeechModel, utterance: Utterance, own_words: bool = False,
         The utterance does not fit the model; the sentence names it.
     """
     with named(utterance):
+        if utterance.duration > model.window:
+            raise InputError(
+                f"it lasts {utterance.duration:.2f} s, and the model hears {model.window:g} s at a time: make the "
+                "manifest with align-eval prepare --cut"
+            )
         audio = load_audio(utterance, model.sample_rate)
         encoded = model.encode(audio)
         language = utterance.language if utterance.language in model.languages else None

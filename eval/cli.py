@@ -79,10 +79,13 @@ def _prepare_command(name: str) -> click.Command:
 
     recipe = recipes[name]
 
-    def run(folder: Path, output: Path, **options: Any) -> None:
+    def run(folder: Path, output: Path, cut: bool, **options: Any) -> None:
+        from eval.corpora.base import shorter
         from eval.manifest import check, write_manifest
 
         utterances = tuple(recipe.prepare(folder, **options))
+        if cut:
+            utterances = tuple(shorter(utterances))
         check(utterances)
         count = write_manifest(utterances, output)
         words = sum(len(u.words) for u in utterances)
@@ -99,6 +102,9 @@ def _prepare_command(name: str) -> click.Command:
         click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path)),
         click.Option(
             ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Manifest to write (JSONL)."
+        ),
+        click.Option(
+            ["--cut"], is_flag=True, help="Cut recordings of more than 20 s at pauses, for the commands that need it."
         ),
     ]
     parameters += [click.Option(list(option.flags), **option.settings) for option in recipe.options]

@@ -130,6 +130,22 @@ def test_long_recordings_are_cut_at_their_longest_pauses() -> None:
     assert restored == [(w.text, round(w.start, 5)) for w in words]
 
 
+def test_recordings_that_no_model_hears_at_once_are_refused_and_cut_when_asked(tmp_path) -> None:
+    words = [(f"w{k}", 0.5 + 0.8 * k, 0.9 + 0.8 * k) for k in range(50)]
+    speak(tmp_path / "long.wav", words, 41.0)
+    write_grid(tmp_path / "long.TextGrid", words, 41.0)
+    command = ["prepare", "textgrid", str(tmp_path), "-o", str(tmp_path / "long.jsonl")]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    run = ["run", str(tmp_path / "long.jsonl"), "--grid", "small", "-o", str(tmp_path / "results")]
+    refused = CliRunner().invoke(main, run)
+    assert refused.exit_code == 1 and "utterance long: it lasts 41.00 s" in refused.stderr
+    assert "prepare --cut" in refused.stderr
+    assert CliRunner().invoke(main, [*command, "--cut"]).exit_code == 0
+    found = read_manifest(tmp_path / "long.jsonl")
+    assert [w.text for u in found for w in u.words] == [w for w, _, _ in words]
+    assert len(found) > 1 and all(u.duration <= LONGEST + 1 for u in found)
+
+
 GRID = """File type = "ooTextFile"
 Object class = "TextGrid"
 

@@ -109,7 +109,7 @@ def pieces(recording: Utterance, breaks: Sequence[float] = ()) -> Iterator[Utter
         ):
             groups.append([])
         groups[-1].append(word)
-    groups = [part for group in groups for part in _shorter(group)]
+    groups = [part for group in groups for part in _parts(group)]
     for k, group in enumerate(groups):
         before = groups[k - 1][-1].end if k else 0.0
         after = groups[k + 1][0].start if k + 1 < len(groups) else recording.duration
@@ -125,8 +125,14 @@ def pieces(recording: Utterance, breaks: Sequence[float] = ()) -> Iterator[Utter
         )
 
 
-def _shorter(group: list[Word]) -> list[list[Word]]:
+def shorter(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
+    """Utterances, those of more than `LONGEST` cut where nobody speaks."""
+    for utterance in utterances:
+        yield from pieces(utterance) if utterance.duration > LONGEST else (utterance,)
+
+
+def _parts(group: list[Word]) -> list[list[Word]]:
     if len(group) < 2 or group[-1].end - group[0].start <= LONGEST:
         return [group]
     cut = max(range(1, len(group)), key=lambda k: group[k].start - group[k - 1].end)
-    return _shorter(group[:cut]) + _shorter(group[cut:])
+    return _parts(group[:cut]) + _parts(group[cut:])

@@ -14,7 +14,7 @@ import click
 from aligner.audio.read import SOUNDFILE_SUFFIXES
 from aligner.errors import InputError
 from aligner.text.encodings import numbered_lines
-from eval.corpora.base import LANGUAGE, LONGEST, QUALITY, Option, Recipe, files, pieces, recipes
+from eval.corpora.base import LANGUAGE, QUALITY, Option, Recipe, files, recipes, shorter
 from eval.manifest import Utterance, make_utterance
 
 
@@ -44,10 +44,9 @@ def prepare(
                 raise InputError(
                     f"utterance {name}: {table} names it, but no audio file {name} is under {audio or folder}"
                 )
-            recording = make_utterance(
-                name, recordings[name], words, quality=quality, language=language, source=table.stem
+            yield from shorter(
+                [make_utterance(name, recordings[name], words, quality=quality, language=language, source=table.stem)]
             )
-            yield from pieces(recording) if recording.duration > LONGEST else (recording,)
 
 
 def _read(table: Path) -> dict[str, list[tuple[str, float, float]]]:
