@@ -65,7 +65,7 @@ def comparison(first: System, second: System) -> str:
     lines = [
         f"{first.name} minus {second.name}, on the {errors.shape[2]} words that both matched of {n_reference} "
         f"({100 * errors.shape[2] / n_reference:.1f} %); 95 % intervals, resampled by {resampled}",
-        f"{'':30}{first.name[:16]:>17}{second.name[:16]:>17}{'difference':>12}  interval",
+        f"{'':34}{first.name[:16]:>17}{second.name[:16]:>17}{'difference':>12}  interval",
     ]
     for name, side, statistic, unit in MEASURES:
         a, b = errors[:, side]
@@ -76,7 +76,7 @@ def comparison(first: System, second: System) -> str:
         values = [factor * float(statistic(x, once)[0]) for x in (a, b)]
         found = paired_difference(a, b, of_word, statistic)
         lines.append(
-            f"{name + ', ' + unit:30}{values[0]:17.1f}{values[1]:17.1f}{factor * found.value:12.1f}  "
+            f"{name + ', ' + unit:34}{values[0]:17.1f}{values[1]:17.1f}{factor * found.value:12.1f}  "
             f"{factor * found.low:.1f} to {factor * found.high:.1f}{_verdict(found, unit)}"
         )
     return "\n".join(lines)
