@@ -127,6 +127,13 @@ def runs_in(results: Sequence[Path]) -> Iterable[Path]:
         yield from inner
 
 
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not what align-eval run has written ({error}): delete it and run again") from error
+
+
 def _percent(share: float) -> str:
     return "–" if share != share else f"{100 * share:.1f}"
 
@@ -228,7 +235,7 @@ def _section(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
             ]
         )  # fmt: skip
     record = folder / "run.json"
-    provenance = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else systems[0].provenance
+    provenance = _read(record) if record.is_file() else systems[0].provenance
     first = systems[0].recordings
     section = {
         "name": folder.name,
@@ -310,7 +317,7 @@ def _worst(folder: Path, by_name: dict[str, System]) -> list[dict[str, Any]]:
         return []
     pictures = {}
     for path in sorted((folder / "maps").glob("*.json")):
-        details = json.loads(path.read_text(encoding="utf-8"))
+        details = _read(path)
         pictures[details["id"]] = (details, np.load(path.with_suffix(".npy")))
     found = []
     for recording in worst_recordings(by_name["default"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -356,6 +357,10 @@ def test_report_finds_runs_in_a_folder_and_refuses_one_without(results, tmp_path
     (tmp_path / "empty").mkdir()
     outcome = CliRunner().invoke(main, ["report", str(tmp_path / "empty"), "-o", str(tmp_path / "none.html")])
     assert outcome.exit_code == 1 and "holds no finished run" in outcome.stderr
+    shutil.copytree(results, tmp_path / "damaged")
+    (tmp_path / "damaged" / "run.json").write_bytes(b"{\xff")
+    outcome = CliRunner().invoke(main, ["report", str(tmp_path / "damaged"), "-o", str(tmp_path / "none.html")])
+    assert outcome.exit_code == 1 and "run.json is not what align-eval run has written" in outcome.stderr
 
 
 def test_help_is_instant_and_loads_no_torch() -> None:
