@@ -20,7 +20,7 @@ from aligner.guard import import_torchaudio
 from aligner.models import load_model
 from aligner.models.base import Encoded
 from aligner.models.features import mel_filters
-from aligner.models.products import product
+from aligner.models.products import PackedLinear, product
 from aligner.models.silence import AFTER, EACH, LAST, thinned
 
 import_torchaudio()  # transformers imports it
@@ -368,3 +368,25 @@ def test_a_large_product_in_parts_is_the_product(outputs: int, rows: int) -> Non
     assert found.shape == (*hidden.shape[:-1], outputs)
     assert found.is_contiguous()
     torch.testing.assert_close(found, torch.nn.functional.linear(hidden, weight), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+@pytest.mark.parametrize("biased", [True, False])
+def test_a_matrix_in_another_order_multiplies_alike(dtype: torch.dtype, tolerance: float, biased: bool) -> None:
+    if not PackedLinear.fits(torch.device("cpu"), dtype):
+        pytest.skip("oneDNN does not compute so on this processor")
+    generator = torch.Generator().manual_seed(0)
+    weight, hidden = torch.randn(50, 24, generator=generator), torch.randn(2, 7, 24, generator=generator)
+    bias = torch.randn(50, generator=generator) if biased else None
+    packed = PackedLinear(weight.half(), bias, dtype)
+    expected = torch.nn.functional.linear(hidden, weight.half().float(), bias)
+    with torch.inference_mode():
+        found = packed(hidden.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), expected, rtol=tolerance, atol=10 * tolerance)
+    torch.testing.assert_close(packed.weight, weight.half().to(dtype))
+    hidden.requires_grad_()
+    (gradient,) = torch.autograd.grad(packed(hidden.to(dtype)).sum(), hidden)
+    torch.testing.assert_close(
+        gradient, weight.half().float().sum(0).expand_as(hidden), rtol=tolerance, atol=10 * tolerance
+    )

@@ -19,12 +19,13 @@ Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision",
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from aligner.models.products import Int8Linear, in_whole_numbers, page_out, product
+from aligner.models.products import Int8Linear, PackedLinear, page_out, product, replace_linear
 from aligner.models.shape import ACTIVATIONS, Shape
 from aligner.models.silence import Thinned, bias
 
@@ -366,11 +367,13 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
             raise ValueError(f"{name} is {tuple(held[name].shape)}, not {tuple(blank.shape)} as its config says")
     if dtype == torch.int8:
         network.decoder.output = Int8Linear(held["decoder.embed_tokens.weight"])
-        in_whole_numbers(network, held)
+        replace_linear(network, held, Int8Linear)
         # Few rows of the embedding are ever looked up: it stays in its file, in the precision that it has there.
         kept = {name: held[name] if "embed_tokens" in name else held[name].float() for name in network.state_dict()}
         network.load_state_dict(kept, assign=True)
         page_out(held["decoder.embed_tokens.weight"])
         return network.eval().requires_grad_(False)
-    network.load_state_dict({name: held.pop(name).to(device, dtype) for name in wanted}, assign=True)
+    if PackedLinear.fits(device, dtype):
+        replace_linear(network, held, partial(PackedLinear, dtype=dtype))
+    network.load_state_dict({name: held.pop(name).to(device, dtype) for name in network.state_dict()}, assign=True)
     return network.eval().requires_grad_(False)
