@@ -115,12 +115,12 @@ class Deep:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def encode(self, audio: Audio) -> Encoded:
+    def encode(self, audio: Audio, thin: bool = False) -> Encoded:
         return self.encode_all([audio])[0]
 
-    def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
+    def encode_all(self, audio: Sequence[Audio], thin: bool = False) -> list[Encoded]:
         found = self._model.encode_all(audio)
-        return [replace(one, states=after_layers(self._model, one)[self._layer - 1], counts=None) for one in found]
+        return [replace(one, states=after_layers(self._model, one)[self._layer - 1]) for one in found]
 
 
 def silver_starts(corpus: Path) -> dict[str, tuple[float, ...]]:

@@ -65,12 +65,10 @@ def clip(seconds: float) -> tuple[Audio, str]:
 
 
 def _ours(folder: str, threads: int, dtype: str) -> Run:
-    from aligner.command import process
     from aligner.models import load_model
     from aligner.pipeline import align_audio
     from aligner.timing.settings import Settings
 
-    process.give_back()  # as the command does
     model, settings = load_model(folder, dtype=dtype, threads=threads), Settings(language="en")
     return lambda samples, text: align_audio(model, Audio(samples, RATE), text, settings)
 
@@ -81,11 +79,7 @@ def _encoder(folder: str, threads: int) -> Run:
 
     model = load_model(folder, threads=threads)
     size = round(model.window * RATE)
-    # Filled up, so that nothing of a window is taken for silence.
-    return lambda samples, _: [
-        model.encode(Audio(np.pad(part := samples[k : k + size], (0, size - len(part))), RATE))
-        for k in range(0, len(samples), size)
-    ]
+    return lambda samples, _: [model.encode(Audio(samples[k : k + size], RATE)) for k in range(0, len(samples), size)]
 
 
 def _faster_whisper(folder: str, threads: int, compute: str, **options: Any) -> Run:

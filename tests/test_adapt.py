@@ -192,7 +192,7 @@ class _Stopping:
     def __getattr__(self, name: str) -> object:
         return getattr(self._model, name)
 
-    def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
+    def encode_all(self, audio: Sequence[Audio], thin: bool = False) -> list[Encoded]:
         if not self.left:
             raise KeyboardInterrupt
         self.left -= 1

@@ -12,7 +12,7 @@ LONGEST = 400  # lines of a module
 # Rooms of aligner/, lowest floor first. A module uses its own room and those on floors below it.
 FLOORS = (
     ("errors",),
-    ("core", "files", "guard", "registry"),
+    ("core", "files", "guard", "memory", "registry"),
     ("plugins", "textgrid"),
     ("audio", "metrics", "text"),
     ("models", "subtitles"),

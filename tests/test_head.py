@@ -251,7 +251,7 @@ def test_what_an_edge_would_cost_is_the_best_of_all_paths_that_have_it_there() -
     graph, n_frames = small_graph(), 8
     stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
     emitted = rng.normal(0, 2, (n_frames, len(graph.classes))).astype(np.float32)
-    ((_, through),) = searched([emitted], [graph], stays)
+    ((_, through),) = searched([emitted], [len(emitted)], [graph], stays)
     paths = every_path(graph, n_frames)
     for state, frame in ((int(np.flatnonzero(graph.words == 1)[0]), 4), (int(np.flatnonzero(graph.words == 1)[0]), 5)):
         through_here = [p for p in paths if p[frame] == state and p[frame - 1] != state]
@@ -265,11 +265,11 @@ def test_graphs_that_are_searched_together_give_what_each_gives_alone() -> None:
     counts = [30, 12, 5]  # the last has more sounds than frames
     stays = Stays.of(rng.uniform(0.3, 0.9, class_count(2)).astype(np.float32))
     emitted = [rng.normal(0, 2, (n, len(g.classes))).astype(np.float32) for n, g in zip(counts, graphs, strict=True)]
-    together = searched(emitted, graphs, stays)
+    together = searched(iter(emitted), list(map(len, emitted)), graphs, stays)
     assert together[2] is None
     for own, graph, found in zip(emitted[:2], graphs[:2], together[:2], strict=True):
         path, through = found
-        alone = searched([own], [graph], stays)[0]
+        alone = searched([own], [len(own)], [graph], stays)[0]
         np.testing.assert_array_equal(path, alone[0])
         np.testing.assert_array_equal(path, best_paths([own], [graph], stays)[0][0])
         np.testing.assert_allclose(through, alone[1], rtol=1e-5)

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from aligner.command.cli import main
 from aligner.errors import SettingError
+from aligner.memory import page_out
 from aligner.models import load_model
-from aligner.models.products import Int8Linear, page_out, supported
+from aligner.models.products import Int8Linear, supported
 from aligner.pipeline import align
 from aligner.textgrid import read_words
 

@@ -18,9 +18,8 @@ from aligner.core import Audio
 from aligner.errors import InputError, ModelError, SettingError
 from aligner.guard import import_torchaudio
 from aligner.models import load_model
-from aligner.models.base import Encoded
 from aligner.models.features import mel_filters
-from aligner.models.products import PackedLinear, product
+from aligner.models.products import HalfLinear, PackedLinear
 from aligner.models.silence import AFTER, EACH, LAST, thinned
 
 import_torchaudio()  # transformers imports it
@@ -93,7 +92,7 @@ def test_features_are_the_first_frames_of_the_official_front_end(seconds: float,
     np.testing.assert_allclose(embedded.encode(audio).features, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("seconds", [27.4, 29.5])
+@pytest.mark.parametrize("seconds", [0.5, 2.345, 3.01, 29.5])
 def test_encoder_states_are_those_of_transformers(seconds: float, model: Any, eager: Any) -> None:
     audio = noise(seconds)
     with torch.inference_mode():
@@ -109,37 +108,17 @@ def test_encoder_states_are_those_of_transformers(seconds: float, model: Any, ea
     assert encoded.duration == audio.duration
 
 
-def whole(model: Any, audio: Audio) -> Encoded:
-    """Audio with every frame of the silence after it."""
-    with torch.inference_mode():
-        states = model.network.encoder(heard(audio).transpose(1, 2))[0]
-    return replace(model.encode(audio), states=states, counts=None)
-
-
-@pytest.mark.parametrize("seconds", [0.5, 2.345, 20.0])
-def test_states_of_a_whole_window_are_those_of_transformers(seconds: float, model: Any, eager: Any) -> None:
-    audio = noise(seconds)
-    with torch.inference_mode():
-        expected = eager.model.encoder(heard(audio)).last_hidden_state[0]
-    np.testing.assert_allclose(whole(model, audio).states, expected, atol=2e-3)
-
-
-def repeated(encoded: Encoded) -> torch.Tensor:
-    """States, each as often as it counts: what a decoder of transformers has to see instead."""
-    return encoded.states if encoded.counts is None else encoded.states.repeat_interleave(encoded.counts.long(), 0)
-
-
 @pytest.mark.parametrize("name", ["carrots", "oranges"])
 def test_what_is_left_out_of_the_silence_is_not_missed(name: str, embedded: Any) -> None:
     """States of the speech are those of a window with all of its silence, far closer than lower precision comes."""
     audio = read_audio(SAMPLES / f"{name}.flac", 16000)
-    encoded = embedded.encode(audio)
+    encoded, exact = embedded.encode(audio, thin=True), embedded.encode(audio)
     assert encoded.counts is not None and len(encoded.counts) == len(encoded.states) < 800
     assert encoded.counts.sum() == 1500 and (encoded.counts[: encoded.frames + 50] == 1).all()
     assert encoded.frames == len(audio.samples) // 320 and len(encoded.features) == -(-len(audio.samples) // 160)
-    exact = whole(embedded, audio).states[: encoded.frames]
+    kept, whole = encoded.states[: encoded.frames], exact.states[: encoded.frames]
     rough = load_model(dtype="bfloat16").encode(audio).states[: encoded.frames].float()
-    moved, worse = ((states - exact).norm() / exact.norm() for states in (encoded.states[: encoded.frames], rough))
+    moved, worse = ((states - whole).norm() / whole.norm() for states in (kept, rough))
     assert 0 < moved < 0.002
     assert moved < worse / 5
 
@@ -194,10 +173,10 @@ def test_attention_is_that_of_the_eager_route(model: Any, eager: Any) -> None:
     ids, n_prompt = prompted(model, tokens)
     with torch.inference_mode():
         output = eager(
-            encoder_outputs=(repeated(encoded)[None],), decoder_input_ids=ids, output_attentions=True, use_cache=False
+            encoder_outputs=(encoded.states[None],), decoder_input_ids=ids, output_attentions=True, use_cache=False
         )
     expected = torch.cat(output.cross_attentions).numpy()
-    assert attention.logits.shape == (*expected.shape[:3], len(encoded.states))
+    assert attention.logits.shape == expected.shape
     assert (attention.prefix, attention.suffix, attention.frames) == (n_prompt - 1, 1, 150)
     for layer, heads in enumerate(expected):
         for head, weights in enumerate(heads):
@@ -219,9 +198,9 @@ def test_token_log_probs_are_those_of_transformers_and_differentiable(model: Any
     encoded = model.encode(noise(2.0))
     ids, n_prompt = prompted(model, tokens)
     with torch.inference_mode():
-        logits = eager(encoder_outputs=(repeated(encoded)[None],), decoder_input_ids=ids, use_cache=False).logits[0]
+        logits = eager(encoder_outputs=(encoded.states[None],), decoder_input_ids=ids, use_cache=False).logits[0]
     expected = torch.log_softmax(logits[n_prompt - 1 : -1], -1)
-    states = repeated(encoded).clone()[None].repeat(2, 1, 1).requires_grad_()
+    states = encoded.states.clone()[None].repeat(2, 1, 1).requires_grad_()
     found = model.token_log_probs(states, tokens, "en")
     assert found.shape == (2, len(tokens) + 1, expected.shape[1])
     np.testing.assert_allclose(found[0].detach(), expected, atol=2e-3)
@@ -246,9 +225,7 @@ def test_greedy_transcripts_are_those_of_generate(model: Any, eager: Any) -> Non
     told = {"language": "de", "task": "translate"} if len(model.languages) > 1 else {}
     made = eager.generate(heard(audio), do_sample=False, num_beams=1, max_new_tokens=60, **told)[0].tolist()
     text = [token for token in made if token < model.special.end]
-    # Random weights have no preference that a few frames of silence could not change.
-    encoded = whole(model, audio) if told else model.encode(audio)
-    (found,) = model.transcribe([encoded], **told)
+    (found,) = model.transcribe([model.encode(audio)], **told)
     assert len(text) >= 7
     assert list(found.ids[: len(text)]) == text
     if len(text) < 60:
@@ -259,7 +236,7 @@ def test_a_transcript_is_as_probable_as_a_forced_pass_says(embedded: Any) -> Non
     encoded = embedded.encode(speech())
     (found,) = embedded.transcribe([encoded])
     assert len(found.ids) > 5
-    log_probs = embedded.token_log_probs(repeated(encoded)[None], embedded.tokenize(found.text))[0]
+    log_probs = embedded.token_log_probs(encoded.states[None], embedded.tokenize(found.text))[0]
     barred, starting = (rules.clone() for rules in (embedded.rules.never, embedded.rules.not_first))
     log_probs[:, barred] = -torch.inf
     log_probs[0, starting] = -torch.inf
@@ -306,6 +283,23 @@ def test_half_precision_attends_alike(embedded: Any) -> None:
     rough = model.attend(model.encode(audio), tokens).weights
     assert rough.dtype == np.float32 and rough.shape == exact.shape
     assert np.corrcoef(rough.ravel(), exact.ravel())[0, 1] > 0.98
+
+
+def test_frames_that_stand_for_several_are_seen_as_often(model: Any) -> None:
+    """Attention, scores and transcripts are those of states that are there as many times as they count."""
+    audio, tokens = noise(3.0), model.tokenize(TEXT)
+    thin = model.encode(audio, thin=True)
+    often = replace(thin, states=thin.states.repeat_interleave(thin.counts.long(), 0), counts=None)
+    one, other = (model.force(encoded, tokens, "en") for encoded in (thin, often))
+    assert one.attention.logits.shape[-1] < other.attention.logits.shape[-1] == 1500
+    np.testing.assert_allclose(one.attention.weights, other.attention.weights, atol=1e-6)
+    np.testing.assert_allclose(one.probabilities(), other.probabilities(), rtol=1e-3)
+    np.testing.assert_allclose(model.attend(thin, tokens, "en").weights, one.attention.weights, atol=1e-6)
+    pair = [thin, model.encode(noise(1.0, seed=1), thin=True)]
+    together = model.transcribe(pair, "en")
+    assert [text.ids for text in together] == [model.transcribe([window], "en")[0].ids for window in pair]
+    assert together[0].ids == model.transcribe([often], "en")[0].ids
+    assert model.language_probabilities(thin) == pytest.approx(model.language_probabilities(often), rel=1e-3)
 
 
 # --- what cannot be done -------------------------------------------------------------------
@@ -358,18 +352,6 @@ def test_settings_of_the_machine_that_do_not_exist_are_refused(settings: dict) -
         load_model(**settings)
 
 
-@pytest.mark.parametrize("outputs", [51864, 51865, 31, 1])
-@pytest.mark.parametrize("rows", [1, 3, 8, 9])
-def test_a_large_product_in_parts_is_the_product(outputs: int, rows: int) -> None:
-    generator = torch.Generator().manual_seed(rows)
-    weight = torch.randn(outputs, 24, generator=generator)
-    hidden = torch.randn(2, rows, 24, generator=generator)[:, ::2]
-    found = product(hidden, weight)
-    assert found.shape == (*hidden.shape[:-1], outputs)
-    assert found.is_contiguous()
-    torch.testing.assert_close(found, torch.nn.functional.linear(hidden, weight), rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_a_matrix_in_another_order_multiplies_alike(dtype: torch.dtype, tolerance: float, biased: bool) -> None:
@@ -390,3 +372,20 @@ def test_a_matrix_in_another_order_multiplies_alike(dtype: torch.dtype, toleranc
     torch.testing.assert_close(
         gradient, weight.half().float().sum(0).expand_as(hidden), rtol=tolerance, atol=10 * tolerance
     )
+
+
+@pytest.mark.parametrize("outputs", [51864, 51865, 31, 1])
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_a_matrix_in_half_precision_multiplies_in_single(outputs: int, rows: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    weight = torch.randn(outputs, 24, generator=generator)
+    if not HalfLinear.fits(weight.half()):
+        pytest.skip("torch has no FBGEMM on this processor")
+    assert HalfLinear.fits(weight.half().float()) and not HalfLinear.fits(weight)
+    weight, bias = weight.half().float(), torch.randn(outputs, generator=generator)
+    hidden = torch.randn(2, rows, 24, generator=generator)[:, ::2].requires_grad_()
+    expected = torch.nn.functional.linear(hidden, weight, bias)
+    made = HalfLinear(weight, bias)
+    torch.testing.assert_close(made(hidden.detach()), expected, rtol=1e-5, atol=1e-5)
+    (gradient,) = torch.autograd.grad(made(hidden).sum(), hidden)
+    torch.testing.assert_close(gradient, weight.sum(0).expand_as(hidden), rtol=1e-4, atol=1e-4)

@@ -30,7 +30,7 @@ from aligner.models.base import Encoded
 from aligner.saliency import Request, agreement, compute, evidence, methods, pool
 from aligner.saliency.masks import Estimate, draw, split_half
 from aligner.saliency.perturbation import occlude_features
-from aligner.saliency.reading import kl_divergence, whole_states
+from aligner.saliency.reading import kl_divergence
 
 ROOT = Path(__file__).parents[1]
 SAMPLES, BASE = ROOT / "data" / "samples", ROOT / "build" / "real" / "base"
@@ -351,11 +351,10 @@ def test_a_text_read_again_diverges_as_in_passes_of_the_whole(real: tuple[Any, E
     model, encoded, tokens = real
     share = torch.tensor([[0.7], [0.2], [-1.0]])
     keep = torch.rand(3, encoded.frames, generator=torch.Generator().manual_seed(0)) > share
-    whole = whole_states(model, encoded)
-    states = whole.repeat(3, 1, 1)
+    states = encoded.states.repeat(3, 1, 1)
     states[:, : encoded.frames] *= keep[..., None]
     with torch.inference_mode():
-        expected = divergence(model, tokens, whole, states)
+        expected = divergence(model, tokens, encoded.states, states)
         found = model.reread(encoded, tokens).without_states(keep)
     assert expected[0].max() > 0.5 and expected[2].max() == 0
     torch.testing.assert_close(found.double(), expected, atol=5e-5, rtol=1e-5)
@@ -389,9 +388,8 @@ def test_hidden_features_are_heard_anew_beside_a_silence_that_stays(real: tuple[
         states = model.encode_features(features)
         for hook in hooks:
             hook.remove()
-        whole = whole_states(model, encoded)
-        states[:, frames:] = whole[frames:]
-        expected = divergence(model, tokens, whole, states)
+        states[:, frames:] = encoded.states[frames:]
+        expected = divergence(model, tokens, encoded.states, states)
         found = model.reread(encoded, tokens).with_features(features)
     assert expected[1].max() > 0.5 and expected[0].max() < 1e-3
     torch.testing.assert_close(found.double(), expected, atol=2e-4, rtol=1e-4)

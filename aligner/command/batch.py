@@ -43,7 +43,6 @@ MISMATCH = 0.33  # mean probability of given words below which they are hardly w
 
 @lru_cache(maxsize=1)
 def _model(loading: tuple[tuple[str, Any], ...]) -> Any:
-    process.give_back()
     with process.lasting():
         from aligner.models import load_model
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-_TOGETHER = 64  # tokens whose probabilities are found at a time: each has scores of 200 kB
+_TOGETHER = 16  # tokens whose probabilities are found at a time: each has scores of 200 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,10 +155,14 @@ class SpeechModel(Protocol):
     def check_language(self, language: str | None, task: str = "transcribe") -> None:
         """Refuse, with a SettingError, a language or task that the model does not know."""
 
-    def encode(self, audio: Audio) -> Encoded:
-        """Features and encoder states of at most `window` seconds at `sample_rate`."""
+    def encode(self, audio: Audio, thin: bool = False) -> Encoded:
+        """Features and encoder states of at most `window` seconds at `sample_rate`.
 
-    def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
+        With `thin`, a model that pads its windows may leave out most of what they are padded with: see `counts` of
+        `Encoded`. What is read there is nearly what it was; attention and saliency are asked of whole windows.
+        """
+
+    def encode_all(self, audio: Sequence[Audio], thin: bool = False) -> list[Encoded]:
         """The same of several windows, as one batch."""
 
     def tokenize(self, text: str, units: str = "subword", language: str | None = None) -> Tokens:

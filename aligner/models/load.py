@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aligner.errors import ModelError, SettingError
+from aligner.memory import give_back
 from aligner.models.base import SpeechModel
 from aligner.models.checkpoint import Checkpoint, read_checkpoint
 from aligner.models.families import model_families
@@ -74,7 +75,9 @@ def load_model(
         raise SettingError("--dtype int8 is for processors of the x86 kind: take float32, or float16 on a GPU")
     if threads is not None:
         torch.set_num_threads(threads)
-    return model_families[str(family)](checkpoint, torch.device(device), getattr(torch, dtype))
+    model = model_families[str(family)](checkpoint, torch.device(device), getattr(torch, dtype))
+    give_back()
+    return model
 
 
 def _has_bfloat16() -> bool:

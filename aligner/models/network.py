@@ -19,18 +19,19 @@ Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision",
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from aligner.models.products import Int8Linear, PackedLinear, page_out, product, replace_linear
-from aligner.models.shape import ACTIVATIONS, Shape
+from aligner.memory import page_out
+from aligner.models.products import PackedLinear, fastest
+from aligner.models.shape import ACTIVATIONS, Shape, gelu
 from aligner.models.silence import Thinned, bias
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values, or queries and keys
 Memory = tuple[Pair, ...]
+_TABLE = "decoder.embed_tokens.weight"
 
 
 def _table(rows: int, width: int) -> nn.Embedding:
@@ -172,9 +173,9 @@ class Encoder(nn.Module):
 
     def heard(self, features: torch.Tensor) -> torch.Tensor:
         """What the first layer gets of features."""
-        hidden = functional.gelu(self.conv1(features.transpose(1, 2)))
+        hidden = gelu(self.conv1(features.transpose(1, 2)))
         # Frames first in memory too, or every layer after this one works across strides.
-        hidden = functional.gelu(self.conv2(hidden)).transpose(1, 2).contiguous()
+        hidden = gelu(self.conv2(hidden)).transpose(1, 2).contiguous()
         return hidden + self.embed_positions.weight[: hidden.shape[1]]
 
 
@@ -245,7 +246,7 @@ class Decoder(nn.Module):
             for _ in range(shape.decoder_layers)
         )
         self.layer_norm = nn.LayerNorm(shape.d_model)
-        self.output: Int8Linear | None = None  # the embedding, where layers are in whole numbers
+        self.output: nn.Module | None = None  # the embedding, where it multiplies faster in another form
 
     def memory(self, states: Sequence[torch.Tensor] | torch.Tensor) -> Memory:
         """Keys and values of the encoder states of windows (frames, width) for every layer."""
@@ -303,10 +304,10 @@ class Decoder(nn.Module):
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores of every token of the vocabulary, float32."""
-        if self.output is not None:
-            scores: torch.Tensor = self.output(hidden)
-            return scores
-        return product(hidden, self.embed_tokens.weight).float()
+        if self.output is None:
+            return functional.linear(hidden, self.embed_tokens.weight).float()
+        scores: torch.Tensor = self.output(hidden).float()
+        return scores
 
 
 class Whisper(nn.Module):
@@ -365,15 +366,17 @@ def build(shape: Shape, weights: dict[str, torch.Tensor], device: torch.device, 
             raise ValueError(f"it has no {name}")
         if held[name].shape != blank.shape:
             raise ValueError(f"{name} is {tuple(held[name].shape)}, not {tuple(blank.shape)} as its config says")
-    if dtype == torch.int8:
-        network.decoder.output = Int8Linear(held["decoder.embed_tokens.weight"])
-        replace_linear(network, held, Int8Linear)
+    if dtype == torch.int8 or PackedLinear.fits(device, dtype):
+        for name, module in list(network.named_modules()):
+            if isinstance(module, nn.Linear):
+                both = held.pop(f"{name}.weight"), held.pop(f"{name}.bias", None)
+                network.set_submodule(name, fastest(*both, dtype, few=name.startswith("decoder")))
         # Few rows of the embedding are ever looked up: it stays in its file, in the precision that it has there.
-        kept = {name: held[name] if "embed_tokens" in name else held[name].float() for name in network.state_dict()}
-        network.load_state_dict(kept, assign=True)
-        page_out(held["decoder.embed_tokens.weight"])
-        return network.eval().requires_grad_(False)
-    if PackedLinear.fits(device, dtype):
-        replace_linear(network, held, partial(PackedLinear, dtype=dtype))
-    network.load_state_dict({name: held.pop(name).to(device, dtype) for name in network.state_dict()}, assign=True)
+        table = held.pop(_TABLE)
+        network.decoder.output = fastest(table, None, dtype, few=True)
+        network.decoder.embed_tokens = nn.Embedding.from_pretrained(table)
+        page_out(table)
+    passed = torch.float32 if dtype == torch.int8 else dtype  # from layer to layer
+    kept = {name: held.pop(name).to(device, passed) for name in network.state_dict() if name in held}
+    network.load_state_dict(kept, assign=True, strict=False)
     return network.eval().requires_grad_(False)

@@ -1,18 +1,17 @@
 """Products with the matrices of a network, where torch's own way is not the fastest.
 
-oneDNN multiplies faster where a matrix lies in the order in which it is read, and uses wider instructions than MKL does
-on processors of other makers. In whole numbers matrices are a quarter as long: each row has its scale, inputs have one
-a product, found as they come (dynamic quantisation). Torch does this with kernels of FBGEMM; sums are exact, so all
-that is lost is in the rounding.
+A processor decodes about as fast as it reads the weights. OpenAI's are numbers of half precision: kept as such they are
+half as long, and products in float32 are what they were. In whole numbers they are a quarter as long: each row has its
+scale, inputs have one a product, found as they come (dynamic quantisation); sums are exact, so all that is lost is in
+the rounding. Torch has both from FBGEMM. Of many rows, oneDNN multiplies fastest where a matrix lies in the order in
+which it is read, and uses wider instructions than MKL does on processors of other makers.
 """
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -21,32 +20,19 @@ from torch.nn import functional
 ENGINE = "fbgemm"
 _LARGEST = 127
 _ROWS = 2048
-_PAGE_OUT = 21  # MADV_PAGEOUT of asm-generic/mman-common.h
-_FEW = 8  # rows that MKL multiplies while it reads a matrix once
-
-
-def product(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Rows times a large matrix, as `functional.linear` without a bias.
-
-    For a few rows this takes the time in which the matrix is read. MKL reads it once where the product is one of
-    several, and about once a row where it is the only one: so it is taken in equal parts.
-
-    Parameters
-    ----------
-    hidden : tensor, shape (..., width)
-    weight : tensor, shape (outputs, width)
-    """
-    rows = hidden.flatten(0, -2)
-    parts = next((n for n in range(2, 32) if not len(weight) % n), 1)
-    if len(rows) > _FEW or parts == 1 or weight.dtype != torch.float32 or not weight.is_cpu:
-        return functional.linear(hidden, weight)
-    products = torch.bmm(weight.view(parts, -1, weight.shape[1]), rows.T.expand(parts, -1, -1))
-    return products.view(len(weight), -1).T.contiguous().view(*hidden.shape[:-1], -1)
 
 
 def supported() -> bool:
-    """Whether this machine has the kernels."""
+    """Whether this machine has FBGEMM."""
     return ENGINE in torch.backends.quantized.supported_engines
+
+
+@contextmanager
+def _engine() -> Iterator[None]:
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = ENGINE
+    yield
+    torch.backends.quantized.engine = before
 
 
 class PackedLinear(nn.Module):
@@ -91,14 +77,36 @@ class PackedLinear(nn.Module):
         return found
 
 
-def page_out(tensor: torch.Tensor) -> None:
-    """Let the system take back the pages of a tensor that is mapped from a file: it is read again where it is used."""
-    if platform.system() == "Linux":
-        start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
-        length = tensor.data_ptr() + tensor.nbytes - start
-        if length > 0:
-            # A request that changes nothing but where pages are, whatever memory this is; kernels before 5.4 refuse it.
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _PAGE_OUT)
+class HalfLinear(nn.Module):
+    """In the place of `nn.Linear` for few rows: the matrix in half precision, all else in float32.
+
+    Parameters
+    ----------
+    weight : tensor, shape (outputs, inputs)
+        Of numbers that half precision has; see `fits`.
+    bias : tensor, shape (outputs,), optional
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        super().__init__()
+        with _engine():
+            packed = torch.ops.quantized.linear_prepack_fp16(weight.float(), None if bias is None else bias.float())
+        self._packed = packed
+
+    @staticmethod
+    def fits(weight: torch.Tensor) -> bool:
+        """Whether a matrix is the same in half precision, and this machine multiplies so."""
+        if not supported():
+            return False
+        return weight.dtype == torch.float16 or all(
+            torch.equal(rows.half().to(rows.dtype), rows) for rows in weight.split(_ROWS)
+        )
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(..., inputs) to (..., outputs), float32."""
+        if hidden.requires_grad:  # the product has no gradient
+            return functional.linear(hidden, *torch.ops.quantized.linear_unpack_fp16(self._packed))
+        return torch.ops.quantized.linear_dynamic_fp16(hidden, self._packed)
 
 
 class Int8Linear(nn.Module):
@@ -116,15 +124,12 @@ class Int8Linear(nn.Module):
         scale = (weight.abs().amax(1).float() / _LARGEST).clamp(min=1e-12)
         parts = zip(weight.split(_ROWS), scale.split(_ROWS), strict=True)  # so that no second copy is ever whole
         whole = torch.cat([(rows.float() / step[:, None]).round_().to(torch.int8) for rows, step in parts])
-        before = torch.backends.quantized.engine
-        torch.backends.quantized.engine = ENGINE
-        with warnings.catch_warnings():
+        with _engine(), warnings.catch_warnings():
             # These tensors leave torch one day; setup.cfg holds it to versions that have them.
             warnings.filterwarnings("ignore", ".*quantized tensor", UserWarning)
             zero = torch.zeros(len(scale), dtype=torch.long)
             scaled = torch._make_per_channel_quantized_tensor(whole, scale.double(), zero, 0)
             self._packed = torch.ops.quantized.linear_prepack(scaled, None if bias is None else bias.float())
-        torch.backends.quantized.engine = before
         # Without such instructions pairs of products are added in 16 bits: one bit less, or they overflow.
         known = torch.cpu.get_capabilities()
         self._narrow = not (known.get("avx512_vnni") or known.get("avx_vnni"))
@@ -134,23 +139,20 @@ class Int8Linear(nn.Module):
         return torch.ops.quantized.linear_dynamic(hidden, self._packed, self._narrow)
 
 
-def replace_linear(
-    network: nn.Module,
-    weights: dict[str, torch.Tensor],
-    made: Callable[[torch.Tensor, torch.Tensor | None], nn.Module],
-) -> None:
-    """Put something else in the place of every linear layer.
+def fastest(weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype, few: bool) -> nn.Module:
+    """What multiplies fastest on a processor.
 
     Parameters
     ----------
-    network : nn.Module
-        Its own weights are not looked at.
-    weights : dict of tensors
-        By the network's names; those of the layers leave it.
-    made : callable
-        Takes weight and bias.
+    weight, bias
+        As of `nn.Linear`.
+    dtype : torch.dtype
+        Precision of the network.
+    few : bool
+        Whether it is asked for few rows at a time.
     """
-    for name, module in list(network.named_modules()):
-        if isinstance(module, nn.Linear):
-            held = weights.pop(f"{name}.weight"), weights.pop(f"{name}.bias", None)
-            network.set_submodule(name, made(*held))
+    if dtype == torch.int8:
+        return Int8Linear(weight, bias)
+    if few and dtype == torch.float32 and HalfLinear.fits(weight):
+        return HalfLinear(weight, bias)
+    return PackedLinear(weight, bias, dtype)

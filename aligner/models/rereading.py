@@ -100,6 +100,6 @@ class Rereading:
         hidden = decoder(self._ids, memory, bias=bias)[0][:, self._first :].flatten(0, 1)
         total = torch.full((len(hidden),), -torch.inf, device=hidden.device)
         for some in decoder.embed_tokens.weight.split(CHUNK):
-            total = torch.logaddexp(total, functional.linear(hidden, some).float().logsumexp(-1))
+            total = torch.logaddexp(total, functional.linear(hidden, some.to(hidden.dtype)).float().logsumexp(-1))
         hidden, total = (one.unflatten(0, (-1, len(self._expected))).double() for one in (hidden, total))
         return (total - (hidden * self._expected).sum(-1) - self._entropy).float()

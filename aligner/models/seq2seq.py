@@ -169,7 +169,7 @@ class TransformersModel:
 
     # --- audio ---------------------------------------------------------------------------
 
-    def encode(self, audio: Audio) -> Encoded:
+    def encode(self, audio: Audio, thin: bool = False) -> Encoded:
         """What the encoder hears and its states; see `SpeechModel`.
 
         Raises
@@ -191,7 +191,7 @@ class TransformersModel:
         frames = min(len(states), max(1, int(audio.duration / self.frame_duration + 1e-6)))
         return Encoded(heard, states, frames, audio.duration)
 
-    def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
+    def encode_all(self, audio: Sequence[Audio], thin: bool = False) -> list[Encoded]:
         """The same of several windows; see `SpeechModel`."""
         return [self.encode(window) for window in audio]
 

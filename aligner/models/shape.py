@@ -9,9 +9,18 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+
+def gelu(hidden: torch.Tensor) -> torch.Tensor:
+    """In place, where no gradient needs what was there: the widest states of a layer are not held twice."""
+    if hidden.requires_grad:
+        return functional.gelu(hidden)
+    found: torch.Tensor = torch.ops.aten.gelu_.default(hidden)
+    return found
+
+
 # "quick_gelu" and the like do not occur in Whisper, but config.json names its function.
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "gelu": functional.gelu,
+    "gelu": gelu,
     "relu": functional.relu,
     "silu": functional.silu,
 }

@@ -146,7 +146,7 @@ class WhisperModel:
         silence = round(self.window * self.sample_rate) - len(samples)
         return log_mel(functional.pad(samples, (0, max(0, silence))), self._filters)
 
-    def encode(self, audio: Audio) -> Encoded:
+    def encode(self, audio: Audio, thin: bool = False) -> Encoded:
         """Features and encoder states of one window; see `SpeechModel`.
 
         Raises
@@ -154,18 +154,18 @@ class WhisperModel:
         InputError
             More audio than one window, or none.
         """
-        return self.encode_all([audio])[0]
+        return self.encode_all([audio], thin)[0]
 
-    def encode_all(self, audio: Sequence[Audio]) -> list[Encoded]:
+    def encode_all(self, audio: Sequence[Audio], thin: bool = False) -> list[Encoded]:
         """Features and encoder states of several windows; see `SpeechModel`."""
         # A processor is busy with one window; more of them together would only take more memory.
         size = 1 if self.device.type == "cpu" else len(audio)
-        return [found for k in range(0, len(audio), size) for found in self._encoded(audio[k : k + size])]
+        return [found for k in range(0, len(audio), size) for found in self._encoded(audio[k : k + size], thin)]
 
-    def _encoded(self, audio: Sequence[Audio]) -> list[Encoded]:
+    def _encoded(self, audio: Sequence[Audio], thin: bool) -> list[Encoded]:
         features = torch.stack([self._features(window) for window in audio])
         rows = [-(-len(window.samples) // round(self.feature_duration * self.sample_rate)) for window in audio]
-        silence = self._silence(rows, features.shape[1])
+        silence = self._silence(rows, features.shape[1]) if thin else None
         with torch.inference_mode():
             states = self.network.encoder(features.to(self.dtype), silence)
         if not states.isfinite().all():
@@ -356,5 +356,4 @@ class WhisperModel:
         ids, first = self._forced_ids(tokens, language)
         missing = round(self.window / self.feature_duration) - len(encoded.features)
         features = functional.pad(encoded.features, (0, 0, 0, missing), value=padding_value(encoded.features))
-        states = self.network.encoder(features[None].to(self.dtype))
-        return Rereading(self.network, features, states[0], encoded.frames, ids[:, :-1], first)
+        return Rereading(self.network, features, encoded.states, encoded.frames, ids[:, :-1], first)

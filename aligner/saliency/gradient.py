@@ -15,7 +15,6 @@ import torch
 from aligner.core import SaliencyMap
 from aligner.errors import SettingError
 from aligner.saliency.base import Request, methods
-from aligner.saliency.reading import whole_states
 
 FLOOR = 1e-12  # of a norm, before the log
 
@@ -32,7 +31,7 @@ def gradient_saliency(request: Request) -> SaliencyMap:
     model, encoded = request.model, request.encoded
     with torch.enable_grad():
         if request.argument == "output":
-            at = whole_states(model, encoded).detach().clone()[None].requires_grad_()
+            at = encoded.states.detach().clone()[None].requires_grad_()
             states, frames, duration = at, request.frames, model.frame_duration
         elif not request.argument:
             hears = request.spectrogram()

@@ -8,13 +8,6 @@ from aligner.core import Tokens
 from aligner.models.base import Encoded, Rereading, Rereads, SpeechModel, hears_spectrogram
 
 
-def whole_states(model: SpeechModel, encoded: Encoded) -> torch.Tensor:
-    """Encoder states of a window, shape (frames seen, width), each frame on its own."""
-    if encoded.counts is None:
-        return encoded.states
-    return hears_spectrogram(model, "saliency").encode_features(encoded.features[None])[0]
-
-
 class Passes:
     """A `Rereading` of whole passes, for models that have no shorter way.
 
@@ -27,16 +20,15 @@ class Passes:
     """
 
     def __init__(self, model: SpeechModel, encoded: Encoded, tokens: Tokens, language: str | None) -> None:
-        self._model, self._tokens, self._language = model, tokens, language
-        self._states = whole_states(model, encoded)
-        self._original = self._log_probs(self._states[None])[0]
+        self._model, self._encoded, self._tokens, self._language = model, encoded, tokens, language
+        self._original = self._log_probs(encoded.states[None])[0]
 
     def _log_probs(self, states: torch.Tensor) -> torch.Tensor:
         return self._model.token_log_probs(states, self._tokens, self._language)
 
     def without_states(self, keep: torch.Tensor) -> torch.Tensor:
         """See `aligner.models.base.Rereading`."""
-        states = self._states
+        states = self._encoded.states
         shown = torch.ones((len(keep), len(states)), dtype=torch.bool, device=states.device)
         shown[:, : keep.shape[1]] = keep
         return kl_divergence(self._original, self._log_probs(states * shown[..., None]))

@@ -27,8 +27,7 @@ from aligner.segmentation.language import language_of, unknown_script
 from aligner.segmentation.recognised import recognise
 from aligner.segmentation.script import Script, script_of
 from aligner.segmentation.sounded import align_by_sounds
-from aligner.timing.choice import head_of
-from aligner.timing.head import known
+from aligner.timing.choice import head_of, heard_only, no_attention
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window
 
@@ -63,9 +62,12 @@ def align_text(
         No words in the text, or none of it found in the recording; hints beyond its end, or none where they are asked.
     """
     whole = without_silence(active(levels), source.duration)
-    alone = settings.timing in ("auto", "head") and not (settings.tokens or settings.saliency)
-    region = Region(0.0, source.duration) if alone and _may_be_heard(model, settings) else whole
-    window = model.encode(source.read(region.start, region.end)) if region.duration <= model.window else None
+    # A head hears silence, too.
+    heard = heard_only(model, settings, settings.language)
+    region = Region(0.0, source.duration) if heard else whole
+    window = None
+    if region.duration <= model.window:
+        window = model.encode(source.read(region.start, region.end), thin=heard)
     language, probability = language_of(model, source, settings, text, window)
     doubt = unknown_script(text, model.languages, model.name) if settings.language is None else None
     hints = None
@@ -73,20 +75,14 @@ def align_text(
         if not cues:
             raise InputError("the transcript has no times that could be hints: leave --hints out")
         hints = Hints.of(cues, language, settings.hints, source.duration)
-    if alone and (head := head_of(model, settings, language)) is not None:
+    if no_attention(settings) and (head := head_of(model, settings, language)) is not None:
         aligned = align_by_sounds(model, head, source, levels, text, settings, language, window, hints)
     else:
-        if region != whole and whole.duration <= model.window:
+        if heard and whole.duration <= model.window:
             window = model.encode(source.read(whole.start, whole.end))
         aligned = _by_attention(model, source, levels, text, settings, language, whole, window, hints)
     warnings = (*aligned.warnings, doubt) if doubt else aligned.warnings
     return replace(aligned, language_probability=probability, warnings=warnings)
-
-
-def _may_be_heard(model: SpeechModel, settings: Settings) -> bool:
-    """Whether there is a timing head for the language, as far as that is known: a head hears silence, too."""
-    language = settings.language or (model.languages[0] if len(model.languages) == 1 else None)
-    return settings.head is not None or known(model.fingerprint, language) is not None
 
 
 def _by_attention(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.audio.recording import Recording
+from aligner.memory import give_back
 from aligner.models import Encoded, SpeechModel
 from aligner.timing.head import STEP, Head, arrays_of
 
@@ -65,11 +66,12 @@ def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | Non
     posteriors = _array((n_states, len(head.card.sounds) + 1), source.duration)
     for low, start, stop in _windows(n_states, round(model.window / STEP) // _STATES):
         begin = low * _STATES * STEP
-        encoded = whole or model.encode(source.read(begin, min(begin + model.window, source.duration)))
+        encoded = whole or model.encode(source.read(begin, min(begin + model.window, source.duration)), thin=True)
         said, sounds = head.evidence(*arrays_of(encoded))
         said = _fitted(said, _STATES * (stop - low))[_STATES * (start - low) :]
         evidence[_STATES * start : _STATES * stop] = np.clip(said, -6e4, 6e4)
         posteriors[start:stop] = _fitted(sounds, stop - low)[start - low :]
+    give_back()
     return Heard(evidence, posteriors)
 
 

@@ -16,11 +16,13 @@ from aligner.audio.recording import Recording
 from aligner.audio.sound import Sound
 from aligner.audio.speech import Region, silero_regions, speech_regions, uncovered, windows
 from aligner.core import Word
+from aligner.memory import give_back
 from aligner.models import Encoded, SpeechModel, Transcription
 from aligner.segmentation.joined import Aligned, joined
 from aligner.segmentation.language import FULL, SHORT, Follower, evidence
 from aligner.segmentation.loops import is_loop, without_loop
 from aligner.segmentation.passage import Passage
+from aligner.timing.choice import heard_only
 from aligner.timing.settings import Settings
 from aligner.timing.window import align_window
 
@@ -59,6 +61,7 @@ class _Hearing:
         self.model, self.source, self.measured, self.settings = model, source, measured, settings
         self.language = settings.language or (model.languages[0] if len(model.languages) == 1 else None)
         self.follower = None if self.language else Follower()
+        self.thin = heard_only(model, settings, self.language)
         self.speech = silero_regions(measured)
         self.passages: list[Passage] = []
         self.left_out: list[tuple[float, float, str]] = []  # from, to, and why
@@ -68,11 +71,11 @@ class _Hearing:
         waiting = list(waiting)
         while waiting:
             batch, waiting = waiting[: self.model.together], waiting[self.model.together :]
-            encoded = self.model.encode_all([self.source.read(region.start, region.end) for region in batch])
+            encoded = self.model.encode_all([self.source.read(part.start, part.end) for part in batch], self.thin)
+            give_back()
             languages = self._languages(batch, encoded)
-            for region, window, language, heard in zip(
-                batch, encoded, languages, self._transcribed(encoded, languages), strict=True
-            ):
+            texts = self._transcribed(encoded, languages)
+            for region, window, language, heard in zip(batch, encoded, languages, texts, strict=True):
                 tokens = self.model.tokenize(heard.text, self.settings.units, language)
                 if len(tokens) >= self.model.max_tokens - 1 and not is_loop(heard.text) and region.duration > 2.0:
                     # The decoder ran full: the window holds more words than one pass can write.
@@ -133,6 +136,7 @@ class _Hearing:
         if len(tokens) >= int(window.duration / self.model.frame_duration):
             self._leave_out(region, f"{text!r} was left out: more text than can be spoken")
             return
+        give_back()
         stretch = align_window(self.model, window, text, self.settings, language, region.start)
         passage = Passage.of(stretch, text)
         likely = float(np.exp(heard.mean_log_prob))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aligner.core import AttentionMap, Path, TokenFrameMap, Tokens, Word, WordSpan
+from aligner.core import AttentionMap, Audio, Path, TokenFrameMap, Tokens, Word, WordSpan
 from aligner.timing.aggregation import aggregate
 from aligner.timing.choice import head_of
 from aligner.timing.edges import snapped
@@ -130,6 +130,7 @@ class Case:
         """
         head = head_of(self.model, settings, self.language)
         if head is None:
+            self._hear_all()
             timed = self._timed(self.path(settings), self.evidence(settings), settings)
         else:
             timed = self._by_sounds(head, settings)
@@ -141,6 +142,11 @@ class Case:
             scores = self._agreement(settings, settings.saliency)
             words = tuple(replace(word, agreement=float(score)) for word, score in zip(words, scores, strict=True))
         return replace(timed, words=words)
+
+    def _hear_all(self) -> None:
+        """Have every frame of the window: it was thinned for a head, and there is none for the language."""
+        if self.encoded.counts is not None and self.encoded.samples is not None:
+            self.encoded = self.model.encode(Audio(self.encoded.samples, self.model.sample_rate))
 
     def _by_sounds(self, head: Head, settings: Settings) -> TimedWords:
         """Times of every word from the sounds that a head hears; how sure they are."""

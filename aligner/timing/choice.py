@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from aligner.timing.settings import Settings
 
 
+def no_attention(settings: Settings) -> bool:
+    """Whether nothing asks for attention where there is a head."""
+    return settings.timing in ("auto", "head") and not (settings.tokens or settings.saliency)
+
+
+def heard_only(model: SpeechModel, settings: Settings, language: str | None) -> bool:
+    """Whether words are timed by a head and nothing asks for attention, as far as the language is known."""
+    if not no_attention(settings):
+        return False
+    language = language or (model.languages[0] if len(model.languages) == 1 else None)
+    return settings.head is not None or known(model.fingerprint, language) is not None
+
+
 def head_of(model: SpeechModel, settings: Settings, language: str | None) -> Head | None:
     """The head that settings ask for; None where attention times the words.
 

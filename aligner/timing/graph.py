@@ -12,7 +12,7 @@ Recognition Systems", 1989; Povey et al., "The Kaldi Speech Recognition Toolkit"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -265,7 +265,8 @@ def best_paths(
         State of every frame, and the score of each path.
     """
     bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
-    scores, entered = forward(_joined(emitted, bounds), _side_by_side(graphs, bounds), stays)
+    together = _joined(emitted, list(map(len, emitted)), bounds)
+    scores, entered = forward(together, _side_by_side(graphs, bounds), stays)
     paths, totals = [], []
     for own, graph, pair in zip(emitted, graphs, pairwise(bounds), strict=True):
         span = slice(len(own)), slice(*pair)
@@ -274,9 +275,14 @@ def best_paths(
     return paths, totals
 
 
-def _joined(emitted: Sequence[NDArray[np.float32]], bounds: NDArray[np.intp]) -> NDArray[np.float32]:
+def _joined(
+    emitted: Iterable[NDArray[np.float32]], lengths: Sequence[int], bounds: NDArray[np.intp]
+) -> NDArray[np.float32]:
     """Log-likelihoods of states side by side; frames that a graph does not have are zeros."""
-    together = np.zeros((max(map(len, emitted)), bounds[-1]), np.float32)
+    if len(lengths) == 1:
+        (only,) = emitted
+        return only
+    together = np.zeros((max(lengths), bounds[-1]), np.float32)
     for own, low, high in zip(emitted, bounds, bounds[1:], strict=False):
         together[: len(own), low:high] = own
     return together
@@ -317,14 +323,16 @@ def _traced(scores: NDArray[np.float32], entered: NDArray[np.float32], graph: Gr
 
 
 def searched(
-    emitted: Sequence[NDArray[np.float32]], graphs: Sequence[Graph], stays: Stays
+    emitted: Iterable[NDArray[np.float32]], lengths: Sequence[int], graphs: Sequence[Graph], stays: Stays
 ) -> list[tuple[NDArray[np.intp], NDArray[np.float32]] | None]:
     """The most likely ways through several graphs at once, and what every other way would score.
 
     Parameters
     ----------
-    emitted : sequence of float32 arrays, shapes (frames, states)
-        Log-likelihood of each state of each graph, at each frame.
+    emitted : iterable of float32 arrays, shapes (frames, states)
+        Log-likelihood of each state of each graph, at each frame; taken one by one.
+    lengths : sequence of int
+        Frames of each.
     graphs : sequence of Graph
     stays : Stays
 
@@ -335,14 +343,14 @@ def searched(
         None where there are fewer frames than the shortest way has states.
     """
     bounds = np.cumsum([0, *(len(graph.classes) for graph in graphs)])
-    together, joint = _joined(emitted, bounds), _side_by_side(graphs, bounds)
+    together, joint = _joined(emitted, lengths, bounds), _side_by_side(graphs, bounds)
     scores, entered = forward(together, joint, stays)
-    spans = [(slice(len(own)), slice(*pair)) for own, pair in zip(emitted, pairwise(bounds), strict=True)]
+    spans = [(slice(length), slice(*pair)) for length, pair in zip(lengths, pairwise(bounds), strict=True)]
     paths = [
         _traced(scores[span], entered[span], graph, stays) if np.isfinite(scores[span][-1, graph.last]).any() else None
         for span, graph in zip(spans, graphs, strict=True)
     ]
-    ends = [(len(own) - 1, graph.last + low) for own, graph, low in zip(emitted, graphs, bounds, strict=False)]
+    ends = [(length - 1, graph.last + low) for length, graph, low in zip(lengths, graphs, bounds, strict=False)]
     add_backward(entered, together, joint, stays, ends)
     return [None if path is None else (path, entered[span]) for path, span in zip(paths, spans, strict=True)]
 

@@ -115,20 +115,22 @@ def edges(
 
 def edges_of(head: Head, stretches: Sequence[Said]) -> list[Edges | None]:
     """Times of the words of several stretches, together, which costs less; None where there are too many sounds."""
-    graphs, emitted = [], []
-    for said in stretches:
-        graph = head.graph(said.words)
-        own = said.evidence.take(graph.classes, axis=1)  # rows stay together, as the search reads them
-        if said.held is not None:
-            spoken = graph.words >= 0
-            own[:, spoken] += said.held[graph.words[spoken]].T
-        graphs.append(graph)
-        emitted.append(own)
-    ways = searched(emitted, graphs, head.stays)
+    graphs = [head.graph(said.words) for said in stretches]
+    emitted = (_emitted(said, graph) for said, graph in zip(stretches, graphs, strict=True))
+    ways = searched(emitted, [len(said.evidence) for said in stretches], graphs, head.stays)
     return [
         None if way is None else _edges(head, graph, *way, said)
         for graph, way, said in zip(graphs, ways, stretches, strict=True)
     ]
+
+
+def _emitted(said: Said, graph: Graph) -> NDArray[np.float32]:
+    """Log-likelihood of each state of a graph at each frame."""
+    found = said.evidence.take(graph.classes, axis=1)  # rows stay together, as the search reads them
+    if said.held is not None:
+        spoken = graph.words >= 0
+        found[:, spoken] += said.held[graph.words[spoken]].T
+    return found
 
 
 def _edges(head: Head, graph: Graph, path: NDArray[np.intp], through: NDArray[np.float32], said: Said) -> Edges:
