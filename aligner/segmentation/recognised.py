@@ -138,6 +138,7 @@ class _Hearing:
             return
         give_back()
         stretch = align_window(self.model, window, text, self.settings, language, region.start)
+        give_back()
         passage = Passage.of(stretch, text)
         likely = float(np.exp(heard.mean_log_prob))
 

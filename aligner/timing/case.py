@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.core import AttentionMap, Audio, Path, TokenFrameMap, Tokens, Word, WordSpan
+from aligner.memory import give_back
 from aligner.timing.aggregation import aggregate
 from aligner.timing.choice import head_of
 from aligner.timing.edges import snapped
@@ -136,6 +137,7 @@ class Case:
             timed = self._by_sounds(head, settings)
         words = timed.words
         if settings.confidence and words:
+            give_back()
             found = self.probabilities(settings.units)
             words = tuple(replace(word, probability=float(p)) for word, p in zip(words, found, strict=True))
         if settings.saliency and words:
