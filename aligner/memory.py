@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 _PAGE_OUT = 21  # MADV_PAGEOUT of asm-generic/mman-common.h
 
@@ -21,6 +22,15 @@ def give_back() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def let_go(mapped: NDArray[Any]) -> None:
+    """Let go of the pages of an array that is mapped from a file; what was written to it stays in the file."""
+    whole: Any = mapped
+    while whole is not None and not isinstance(whole, mmap.mmap):
+        whole = getattr(whole, "base", None)
+    if whole is not None and hasattr(mmap, "MADV_DONTNEED"):
+        whole.madvise(mmap.MADV_DONTNEED)
 
 
 def page_out(tensor: torch.Tensor) -> None:

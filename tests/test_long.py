@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import aligner
 from aligner.audio.read import read_audio
 from aligner.core import Alignment, Audio, Tokens, Word, WordSpan
+from aligner.memory import let_go
 from aligner.models import SpeechModel, Transcription
 from aligner.pipeline import Settings, align_audio
 from aligner.segmentation.anchors import Anchor, by_recognition
@@ -404,3 +405,11 @@ def test_longform_gold_is_where_sound_begins_and_clicks_are_refused() -> None:
     assert abs(end - 1.5) < 0.03
     clip[round(0.2 * RATE) : round(0.24 * RATE)] += tone(0.04, 2, 0.1)
     assert longform.edges(clip) is None
+
+
+def test_a_mapped_array_that_was_let_go_is_what_was_written(tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "array", np.float16, "w+", shape=(100_000, 3))
+    mapped[:] = np.arange(3)
+    let_go(mapped[10:])
+    assert (np.asarray(mapped) == np.arange(3)).all()
+    let_go(np.zeros(3))  # of memory alone: nothing happens

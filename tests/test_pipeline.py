@@ -19,6 +19,7 @@ from aligner.models import SpeechModel
 from aligner.pipeline import align_audio, choose
 from aligner.text.transcript import clean, find_transcript, read_text, sentences
 from aligner.textgrid import read_words
+from aligner.timing.case import Case
 from aligner.timing.flags import flagged
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -101,6 +102,18 @@ def test_encoder_and_forced_decoder_run_once_with_and_without_confidence(model: 
     counting.calls.clear()
     align_audio(counting, audio, None, choose())  # type: ignore[arg-type]
     assert counting.calls == ["encode_all", "transcribe", "force"]
+
+
+@pytest.mark.parametrize("text", [TEXT, None])
+def test_attention_is_read_from_whole_windows(model: SpeechModel, audio: Audio, text: str | None) -> None:
+    """Silence is thinned for a timing head alone: presets are to be those of other tools to the frame."""
+    found = align_audio(model, audio, text, choose("openai"))
+    whole = Case(model, model.encode(audio), " ".join(word.text for word in found.words), "en")
+    thin = Case(model, model.encode(audio, thin=True), whole.text, "en")
+    expected = whole.words(choose("openai")).words
+    assert [(word.start, word.end) for word in found.words] == [(word.start, word.end) for word in expected]
+    assert thin.words(choose("openai")).words == expected
+    assert thin.encoded.counts is None
 
 
 def test_a_head_for_another_language_costs_no_second_encoding(

@@ -29,8 +29,8 @@ from aligner.models.shape import Shape
 from aligner.models.silence import Thinned, bias, thinned
 
 # Windows that are decoded together: a token of several costs little more than of one, since the time goes into reading
-# the weights. On a processor 8 are no faster than 4, and take 230 MB more.
-_TOGETHER, _ON_CPU = 8, 4
+# the weights. On a processor 4 are no faster than 3, and take 50 MB more.
+_TOGETHER, _ON_CPU = 8, 3
 _STRIDE = 2  # feature frames per encoder frame
 
 

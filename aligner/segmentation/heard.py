@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligner.audio.recording import Recording
-from aligner.memory import give_back
+from aligner.memory import give_back, let_go
 from aligner.models import Encoded, SpeechModel
 from aligner.timing.head import STEP, Head, arrays_of
 
@@ -43,11 +43,15 @@ class Heard:
         """Evidence and posteriors of a stretch, and when it really begins: with an encoder state."""
         first = int(start / STEP) // _STATES
         stop = max(first + 1, -(-round(end / STEP) // _STATES))
-        return (
-            self.evidence[first * _STATES : stop * _STATES].astype(np.float32),
-            self.posteriors[first:stop].astype(np.float32),
-            first * _STATES * STEP,
-        )
+        evidence = self.evidence[first * _STATES : stop * _STATES].astype(np.float32)
+        posteriors = self.posteriors[first:stop].astype(np.float32)
+        self.let_go()
+        return evidence, posteriors, first * _STATES * STEP
+
+    def let_go(self) -> None:
+        """Keep nothing of a long recording in memory that is in its file."""
+        for array in (self.evidence, self.posteriors):
+            let_go(array)
 
 
 def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | None = None) -> Heard:
@@ -64,6 +68,7 @@ def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | Non
     n_states = max(1, -(-round(source.duration / STEP) // _STATES))
     evidence = _array((n_states * _STATES, head.classes), source.duration)
     posteriors = _array((n_states, len(head.card.sounds) + 1), source.duration)
+    found = Heard(evidence, posteriors)
     for low, start, stop in _windows(n_states, round(model.window / STEP) // _STATES):
         begin = low * _STATES * STEP
         encoded = whole or model.encode(source.read(begin, min(begin + model.window, source.duration)), thin=True)
@@ -71,8 +76,9 @@ def hear(model: SpeechModel, head: Head, source: Recording, whole: Encoded | Non
         said = _fitted(said, _STATES * (stop - low))[_STATES * (start - low) :]
         evidence[_STATES * start : _STATES * stop] = np.clip(said, -6e4, 6e4)
         posteriors[start:stop] = _fitted(sounds, stop - low)[start - low :]
+        found.let_go()
     give_back()
-    return Heard(evidence, posteriors)
+    return found
 
 
 def _windows(count: int, width: int) -> Iterator[tuple[int, int, int]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-
-import regex
+from functools import cache
+from typing import Any
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 LONG = 3.0  # clusters: more than a word has, where words are set apart
@@ -13,9 +13,15 @@ _UNSPACED = ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA",
 _BEFORE = "เแโใไເແໂໃໄ"  # Thai and Lao vowels that are written before the consonant they follow in speech
 _AFTER = "ะาำๅๆฯะາຳຽໆຯ"  # and those, with signs for repetition and abbreviation, that stand after it
 _STACKING = "\u1039\u17d2"  # Burmese and Khmer signs that put the next consonant under this one
-_CLUSTER = regex.compile(
-    rf"(?:[{_BEFORE}](?=\p{{L}}))*\X(?:(?<=\S)[{_AFTER}\p{{M}}]|(?<=[{_STACKING}]\p{{M}}*)\p{{L}})*"
-)
+
+
+@cache
+def _cluster() -> Any:
+    import regex  # takes a tenth of a second, and few languages ask for it
+
+    return regex.compile(
+        rf"(?:[{_BEFORE}](?=\p{{L}}))*\X(?:(?<=\S)[{_AFTER}\p{{M}}]|(?<=[{_STACKING}]\p{{M}}*)\p{{L}})*"
+    )
 
 
 def is_punctuation(text: str) -> bool:
@@ -46,7 +52,7 @@ def clusters(text: str) -> list[str]:
     >>> clusters("ไปน้ำ")
     ['ไป', 'น้ำ']
     """
-    return [found[0] for found in _CLUSTER.finditer(text)]
+    return [found[0] for found in _cluster().finditer(text)]
 
 
 def without_spaces(text: str, language: str | None) -> bool:
