@@ -1,7 +1,8 @@
 """Every Whisper checkpoint behind the `SpeechModel` protocol.
 
 The encoder always hears a window of 30 s, the real audio and silence, as it
-was trained to. One teacher-forced pass of the decoder gives the attention of
+was trained to; on a processor most of the silence can be left out
+(`aligner.models.silence`). One teacher-forced pass of the decoder gives the attention of
 every layer and head, and ends at the last one where nothing else is asked.
 """
 

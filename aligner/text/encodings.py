@@ -43,7 +43,9 @@ def decoded(raw: bytes, source: str, encoding: str | None = None, remedy: str = 
     except UnicodeError as error:
         where = ""
         if isinstance(error, UnicodeDecodeError):
-            line = 1 + raw[: error.start].decode(encoding, "replace").count("\n")
+            # Some codecs bear with no bytes of another; lines end with the same one in all but those of Unicode.
+            lines = encoding if encoding.lower().startswith("utf") else "latin-1"
+            line = 1 + raw[: error.start].decode(lines, "replace").count("\n")
             where = f" (line {line}, byte {skipped + error.start})"
         raise InputError(f"{source} is not {encoding} text{where}: {remedy}") from None
     except LookupError:
