@@ -31,8 +31,10 @@ def supported() -> bool:
 def _engine() -> Iterator[None]:
     before = torch.backends.quantized.engine
     torch.backends.quantized.engine = ENGINE
-    yield
-    torch.backends.quantized.engine = before
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = before
 
 
 class PackedLinear(nn.Module):
@@ -58,6 +60,8 @@ class PackedLinear(nn.Module):
     def fits(device: torch.device, dtype: torch.dtype) -> bool:
         """Whether this machine multiplies so in a precision."""
         if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+            return False
+        if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # of torch's own compiler, which some builds lack
             return False
         return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
