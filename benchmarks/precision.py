@@ -8,7 +8,8 @@ the gold. Intervals of differences are drawn over speakers.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 Parts = dict[str, list[float]]
+Found = tuple[Parts, list[np.ndarray]]
 
 
 def edges(alignment: Alignment) -> np.ndarray:
@@ -67,20 +69,16 @@ def judge(model: SpeechModel, settings: Settings, utterance: Utterance, audio: A
     return times
 
 
-def measure(chosen: Sequence[Utterance], folder: str, precision: str) -> tuple[Parts, list[np.ndarray]]:
+def measure(model: SpeechModel, chosen: Sequence[Utterance]) -> Found:
     """Wrong words, words, CPU seconds of each utterance, milliseconds from the gold; and the edges in seconds."""
-    from aligner.models import load_model
     from aligner.timing.settings import Settings
 
-    model, settings = load_model(folder, dtype=precision, threads=1), Settings(language="en", confidence=False)
-    found: Parts = {}
+    settings, found = Settings(language="en", confidence=False), Parts()
     audio = (Audio(load_audio(utterance, RATE).samples, RATE) for utterance in chosen)
     return found, [judge(model, settings, *pair, found) for pair in zip(chosen, audio, strict=True)]
 
 
-def beside(
-    exact: tuple[Parts, list[np.ndarray]], other: tuple[Parts, list[np.ndarray]], chosen: Sequence[Utterance]
-) -> str:
+def beside(exact: Found, other: Found, chosen: Sequence[Utterance]) -> str:
     """Cells of a table: utterances, words wrong and how many more, edges from the exact ones and the gold, seconds."""
     (before, times), (found, moved_times) = exact, other
     groups = [utterance.speaker or utterance.id for utterance in chosen]
@@ -94,6 +92,45 @@ def beside(
     )
 
 
+def compare(
+    title: str,
+    what: str,
+    ways: Mapping[str, Callable[[], SpeechModel]],
+    manifests: Sequence[Path],
+    most: int | None,
+    seed: int = 0,
+) -> None:
+    """Print words, times and CPU seconds of some ways to run a checkpoint, beside those of the first.
+
+    Parameters
+    ----------
+    title : str
+        Of the checkpoint.
+    what : str
+        In which the ways differ.
+    ways : mapping of str to callable
+        A model of each.
+    manifests : sequence of Path
+    most : int, optional
+        Utterances of each manifest, drawn at random.
+    seed : int
+    """
+    first = next(iter(ways))
+    click.echo(f"{machine()}\n")
+    click.echo(
+        f"| {title} | {what} | utterances | words wrong % | more than {first} | edges from those of {first}, "
+        "ms: mean, 95 % | from the gold, ms | CPU s recognised | CPU s, text given |"
+    )
+    click.echo("|---" * 9 + "|")
+    for manifest in manifests:
+        chosen, exact = drawn(manifest, most, seed), None
+        for name, made in ways.items():
+            found = measure(made(), chosen)
+            exact = exact or found
+            cells = beside(exact, found, chosen)
+            click.echo(f"| {manifest.stem} | {name} | {cells} | {sum(found[0]['aligned']):.1f} |")
+
+
 @click.command()
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Folder of a checkpoint.")
@@ -102,20 +139,10 @@ def beside(
 @click.option("--seed", default=0, show_default=True)
 def main(manifests: tuple[Path, ...], model: str, most: int | None, chosen: tuple[str, ...], seed: int) -> None:
     """Print words, times and CPU seconds in each precision."""
-    click.echo(f"{machine()}\n")
-    click.echo(
-        f"| {Path(model).name} | precision | utterances | words wrong % | more than float32 | edges from float32's, "
-        "ms: mean, 95 % | from the gold, ms | CPU s recognised | CPU s given the text |"
-    )
-    click.echo("|---" * 9 + "|")
-    for manifest in manifests:
-        first: tuple[Parts, list[np.ndarray]] | None = None
-        utterances = drawn(manifest, most, seed)
-        for precision in (PRECISIONS[0], *chosen):
-            found = measure(utterances, model, precision)
-            first = first or found
-            cells = beside(first, found, utterances)
-            click.echo(f"| {manifest.stem} | {precision} | {cells} | {sum(found[0]['aligned']):.1f} |")
+    from aligner.models import load_model
+
+    ways = {name: partial(load_model, model, dtype=name, threads=1) for name in (PRECISIONS[0], *chosen)}
+    compare(Path(model).name, "precision", ways, manifests, most, seed)
 
 
 if __name__ == "__main__":

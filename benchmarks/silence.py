@@ -8,21 +8,16 @@ recognised, times those of the given text, as in `benchmarks.precision`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 
-from aligner.core import Audio
 from aligner.models.load import open_checkpoint
 from aligner.models.silence import Thinned
 from aligner.models.whisper import WhisperModel
-from aligner.timing.settings import Settings
-from benchmarks.contenders import machine
-from benchmarks.precision import Parts, beside, drawn, judge
-from benchmarks.recognition import RATE
-from eval.manifest import load_audio
+from benchmarks.precision import compare
 
 
 class Whole(WhisperModel):
@@ -39,25 +34,10 @@ class Whole(WhisperModel):
 def main(manifests: tuple[Path, ...], model: str, most: int | None) -> None:
     """Print words, times and CPU seconds with all of the silence and without most of it."""
     torch.set_num_threads(1)
-    checkpoint, settings = open_checkpoint(model), Settings(language="en", confidence=False)
+    checkpoint = open_checkpoint(model)
     kinds = {"whole": Whole, "thinned": WhisperModel}
-    roads = {name: kind(checkpoint, torch.device("cpu"), torch.float32) for name, kind in kinds.items()}
-    click.echo(f"{machine()}\n")
-    click.echo(
-        f"| {Path(model).name} | silence | utterances | words wrong % | more than whole | edges from those of whole, "
-        "ms: mean, 95 % | from the gold, ms | CPU s recognised | CPU s, text given |"
-    )
-    click.echo("|---" * 9 + "|")
-    for manifest in manifests:
-        chosen = drawn(manifest, most)
-        first: tuple[Parts, list[np.ndarray]] | None = None
-        for name, road in roads.items():
-            parts: Parts = {}
-            audio = (Audio(load_audio(utterance, RATE).samples, RATE) for utterance in chosen)
-            times = [judge(road, settings, *pair, parts) for pair in zip(chosen, audio, strict=True)]
-            first = first or (parts, times)
-            cells = beside(first, (parts, times), chosen)
-            click.echo(f"| {manifest.stem} | {name} | {cells} | {sum(parts['aligned']):.1f} |")
+    ways = {name: partial(kind, checkpoint, torch.device("cpu"), torch.float32) for name, kind in kinds.items()}
+    compare(Path(model).name, "silence", ways, manifests, most)
 
 
 if __name__ == "__main__":

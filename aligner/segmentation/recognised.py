@@ -75,6 +75,7 @@ class _Hearing:
             give_back()
             languages = self._languages(batch, encoded)
             texts = self._transcribed(encoded, languages)
+            give_back()
             for region, window, language, heard in zip(batch, encoded, languages, texts, strict=True):
                 tokens = self.model.tokenize(heard.text, self.settings.units, language)
                 if len(tokens) >= self.model.max_tokens - 1 and not is_loop(heard.text) and region.duration > 2.0:
@@ -136,7 +137,6 @@ class _Hearing:
         if len(tokens) >= int(window.duration / self.model.frame_duration):
             self._leave_out(region, f"{text!r} was left out: more text than can be spoken")
             return
-        give_back()
         stretch = align_window(self.model, window, text, self.settings, language, region.start)
         give_back()
         passage = Passage.of(stretch, text)
